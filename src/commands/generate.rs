@@ -1,0 +1,27 @@
+//! `pgk gen`: a scenario's manifests.
+
+use anyhow::Context as _;
+
+use crate::cli::Gen;
+use crate::{config, emit, scenario};
+
+/// Renders a scenario to stdout or into a folder.
+///
+/// # Errors
+/// A [`crate::error::Diagnostic`] where the user's input is wrong; a failure to write; a defect of pgk.
+pub fn generate(arguments: Gen) -> anyhow::Result<()> {
+    let plan = config::load(&arguments.config.into())?;
+    let scenarios = scenario::all();
+    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let rendered = scenario::render(scenario, &plan)?;
+    let Some(folder) = arguments.output else {
+        let secret = if arguments.with_secret { Some(super::secret::document(&plan)?) } else { None };
+        return super::print(&emit::stream(secret.iter().chain(&rendered.manifests)));
+    };
+    let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
+    for name in emit::write_folder(&folder, &documents, arguments.force)? {
+        let path = folder.join(name);
+        eprintln!("pgk: {} is no longer rendered, but was changed since pgk wrote it: left alone", path.display());
+    }
+    Ok(())
+}

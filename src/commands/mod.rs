@@ -1,0 +1,20 @@
+//! One file a command, each thin: it calls the pipeline's steps in order.
+
+mod generate;
+mod secret;
+
+pub use generate::generate;
+pub use secret::secret;
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+
+/// Writes to stdout. A reader that has seen enough (`pgk gen q1 | head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to stdout"),
+    }
+}

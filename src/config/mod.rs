@@ -1,0 +1,128 @@
+//! From what the user wrote to a [`Plan`].
+//!
+//! Precedence, each over the ones before it: pgk's defaults, the file given by `-f`, each `--set` in the
+//! order given, a dedicated flag such as `--namespace`. Every layer is the same type and checks itself
+//! as it is read, so that an error points into the text that caused it.
+
+mod layer;
+mod plan;
+pub mod types;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value as Json;
+
+use crate::error::{Diagnostic, Place};
+use layer::Layer;
+pub use plan::Plan;
+
+/// Where the configuration comes from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// The file given by `-f`; `-` is standard input.
+    pub file: Option<PathBuf>,
+    /// The `KEY=VALUE` of each `--set`, in order.
+    pub set: Vec<String>,
+    /// Dedicated flags that were given: the flag, the key that it stands for, and its value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// A configuration file may not be larger than this, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Reads every source and merges them into a plan.
+///
+/// # Errors
+/// A [`Diagnostic`] that points to what is wrong.
+pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
+    let mut plan = Plan::defaults().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
+    if let Some(path) = &sources.file {
+        plan.apply(read_file(path)?);
+    }
+    for argument in &sources.set {
+        let (key, value) = split_set(argument)?;
+        plan.apply(read_argument("--set", argument, key, value)?);
+    }
+    for (flag, key, value) in &sources.flags {
+        plan.apply(read_argument(flag, value, key, value)?);
+    }
+    Ok(plan)
+}
+
+fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
+    let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let whole = || Place::File { path: shown.clone(), position: None };
+    let text = read_text(path).map_err(|why| {
+        Diagnostic::new(format!("cannot read the configuration: {why}"))
+            .at(whole())
+            .help("give the path of a YAML file after -f, or leave -f out for the defaults")
+    })?;
+    parse(&text).map_err(|error| {
+        let position = error.location().and_then(|location| {
+            let (line, column) = (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
+            Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
+        });
+        Diagnostic::new(message(&error)).at(Place::File { path: shown, position }).help(KEYS)
+    })
+}
+
+/// Where a user finds what a configuration may hold.
+const KEYS: &str = "`pgk gen --help` lists every key";
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    use std::io::{Error, ErrorKind, Read, stdin};
+    let mut text = String::new();
+    let limit = LARGEST_FILE + 1;
+    if path == Path::new("-") {
+        stdin().take(limit).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
+    }
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(Error::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
+    let options = serde_yaml::options! { with_snippet: false };
+    Ok(serde_yaml::from_str_with_options::<Option<Layer>>(text, options)?.unwrap_or_default())
+}
+
+/// The error's text without the position, which the diagnostic shows in its own way.
+fn message(error: &serde_yaml::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+    position.and_then(|position| text.strip_suffix(&position).map(ToOwned::to_owned)).unwrap_or(text)
+}
+
+fn split_set(argument: &str) -> Result<(&str, &str), Diagnostic> {
+    argument.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+        Diagnostic::new("a setting is KEY=VALUE")
+            .at(Place::Argument { text: format!("--set {argument}"), column: "--set ".len() + 1 })
+            .help("for example --set replicas=3 or --set postgres.parameters.work_mem=16MB")
+    })
+}
+
+/// Reads `value` as if the file had it at `key`, whose parts are separated by dots. A parameter's name
+/// may hold a dot itself, so all that follows `postgres.parameters.` is one part.
+fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<Layer, Diagnostic> {
+    const PARAMETERS: &str = "postgres.parameters.";
+    let parts: Vec<&str> = match key.strip_prefix(PARAMETERS) {
+        Some(parameter) => vec!["postgres", "parameters", parameter],
+        None => key.split('.').collect(),
+    };
+    let tree = parts.iter().rev().fold(Json::from(value), |tree, part| Json::from_iter([(*part, tree)]));
+    serde_json::from_value(tree).map_err(|error| {
+        let mut column = flag.len() + 2;
+        let message = error.to_string();
+        // What is wrong is the key where it is unknown or no single value, else the value after it.
+        if argument.starts_with(key) && !message.starts_with("unknown field") && !message.starts_with("invalid type") {
+            column += key.len() + 1;
+        }
+        Diagnostic::new(message)
+            .at(Place::Argument { text: format!("{flag} {argument}"), column })
+            .help(KEYS)
+    })
+}

@@ -1,0 +1,132 @@
+//! What is to be rendered, complete and valid: the only thing that the later steps see.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::layer::{Amounts, Layer};
+use super::types::{
+    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas, StorageClass, User,
+    Version,
+};
+
+/// A validated configuration with every default filled in.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The instance's name, the prefix of its objects' names.
+    pub name: Name,
+    /// Where the objects go; `None` leaves it to the context that applies them.
+    pub namespace: Option<Namespace>,
+    /// The language of the README.
+    pub lang: Lang,
+    /// The server.
+    pub postgres: Postgres,
+    /// How many replicas follow the primary.
+    pub replicas: Replicas,
+    /// The volume of each member.
+    pub storage: Storage,
+    /// What each PostgreSQL container asks for and may use, by `requests` and `limits`, `cpu` and `memory`.
+    pub resources: BTreeMap<&'static str, BTreeMap<&'static str, Quantity>>,
+    /// Settings of Q1 alone.
+    pub q1: Q1,
+}
+
+/// The server's settings.
+#[derive(Debug, Clone, Serialize)]
+pub struct Postgres {
+    /// Major version.
+    pub version: Version,
+    /// Container image; the version's official one unless configured.
+    pub image: Option<Image>,
+    /// Parameters on top of pgk's own.
+    pub parameters: BTreeMap<ParameterName, ParameterValue>,
+    /// The application's database.
+    pub database: Database,
+    /// The role that owns it.
+    pub user: User,
+}
+
+/// A member's volume.
+#[derive(Debug, Clone, Serialize)]
+pub struct Storage {
+    /// Its size.
+    pub size: Quantity,
+    /// Its class; `None` is the cluster's default.
+    pub class: Option<StorageClass>,
+}
+
+/// Settings of Q1 alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Q1 {
+    /// How far a replica may be behind the primary, in WAL, and still be sent readers.
+    pub max_lag: PgSize,
+}
+
+impl Plan {
+    /// The defaults, which every layer of configuration changes in turn.
+    pub(super) fn defaults() -> Result<Self, String> {
+        Ok(Self {
+            name: "pg".parse()?,
+            namespace: None,
+            lang: Lang::Fr,
+            postgres: Postgres {
+                version: Version::DEFAULT,
+                image: None,
+                parameters: BTreeMap::new(),
+                database: "app".parse()?,
+                user: "app".parse()?,
+            },
+            replicas: Replicas::DEFAULT,
+            storage: Storage { size: "8Gi".parse()?, class: None },
+            resources: BTreeMap::from([
+                ("limits", BTreeMap::from([("memory", "1Gi".parse()?)])),
+                ("requests", BTreeMap::from([("cpu", "100m".parse()?), ("memory", "256Mi".parse()?)])),
+            ]),
+            q1: Q1 { max_lag: "64MB".parse()? },
+        })
+    }
+
+    /// Puts a layer on top. What it does not mention stays; parameters and resources are merged by key.
+    pub(super) fn apply(&mut self, layer: Layer) {
+        set(&mut self.name, layer.name);
+        set_optional(&mut self.namespace, layer.namespace);
+        set(&mut self.lang, layer.lang);
+        set(&mut self.replicas, layer.replicas);
+        if let Some(postgres) = layer.postgres {
+            set(&mut self.postgres.version, postgres.version);
+            set_optional(&mut self.postgres.image, postgres.image);
+            self.postgres.parameters.extend(postgres.parameters.unwrap_or_default());
+            set(&mut self.postgres.database, postgres.database);
+            set(&mut self.postgres.user, postgres.user);
+        }
+        if let Some(storage) = layer.storage {
+            set(&mut self.storage.size, storage.size);
+            set_optional(&mut self.storage.class, storage.class);
+        }
+        if let Some(resources) = layer.resources {
+            self.set_amounts("requests", resources.requests);
+            self.set_amounts("limits", resources.limits);
+        }
+        if let Some(q1) = layer.q1 {
+            set(&mut self.q1.max_lag, q1.max_lag);
+        }
+    }
+
+    fn set_amounts(&mut self, kind: &'static str, amounts: Option<Amounts>) {
+        let Some(amounts) = amounts else { return };
+        let all = [("cpu", amounts.cpu), ("memory", amounts.memory)];
+        self.resources.entry(kind).or_default().extend(all.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    }
+}
+
+fn set<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
+    }
+}
+
+fn set_optional<T>(setting: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *setting = value;
+    }
+}

@@ -1,0 +1,228 @@
+//! How a value is written so that it stays one value, for each kind of file that pgk renders.
+
+use serde_json::Value as Json;
+
+/// The kinds of file that a template can be, by the end of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A Kubernetes manifest.
+    Yaml,
+    /// A shell script.
+    Shell,
+    /// A script for `psql`.
+    Sql,
+    /// `postgresql.conf`.
+    Conf,
+    /// `pg_hba.conf`.
+    Hba,
+    /// A README. Values stand in shell commands there, and are quoted as in a script.
+    Markdown,
+}
+
+impl Kind {
+    /// The kind of the template `name`; `None` where pgk knows no way to escape values.
+    pub fn of(name: &str) -> Option<Self> {
+        if name.ends_with("pg_hba.conf") {
+            return Some(Self::Hba);
+        }
+        match name.rsplit_once('.')?.1 {
+            "yaml" => Some(Self::Yaml),
+            "sh" => Some(Self::Shell),
+            "sql" => Some(Self::Sql),
+            "conf" => Some(Self::Conf),
+            "md" => Some(Self::Markdown),
+            _ => None,
+        }
+    }
+
+    /// Its name, as minijinja carries it through a template.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Shell => "sh",
+            Self::Sql => "sql",
+            Self::Conf => "conf",
+            Self::Hba => "hba",
+            Self::Markdown => "md",
+        }
+    }
+
+    /// The kind with this [`Kind::name`].
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Yaml, Self::Shell, Self::Sql, Self::Conf, Self::Hba, Self::Markdown]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
+    /// `text` as one value of this kind of file; `None` where it cannot hold it (a NUL outside YAML).
+    pub fn escape(self, text: &str) -> Option<String> {
+        if self != Self::Yaml && text.contains('\0') {
+            return None;
+        }
+        match self {
+            Self::Yaml => Some(yaml(text)),
+            Self::Shell | Self::Markdown => shlex::try_quote(text).ok().map(Into::into),
+            Self::Sql => Some(sql_literal(text)),
+            Self::Conf => Some(conf(text)),
+            Self::Hba => hba(text),
+        }
+    }
+}
+
+/// A YAML scalar: plain where every YAML reader takes it as that string, in double quotes otherwise.
+pub fn yaml(text: &str) -> String {
+    if is_plain_yaml(text) { text.to_owned() } else { yaml_quoted(text) }
+}
+
+/// Whether YAML 1.1 and 1.2 both read `text`, unquoted, as the string it is.
+///
+/// Starting with a letter or `/` it can be no number, no date and no indicator; what is left are the words
+/// that YAML 1.1 takes for booleans and null, and `: ` and ` #`, which these characters exclude.
+fn is_plain_yaml(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b))
+        && !text.ends_with(':')
+        && text.len() <= 200
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// JSON's escapes are YAML's too; what JSON leaves as it is and YAML may not hold is escaped on top.
+fn yaml_quoted(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut quoted = String::with_capacity(text.len() + 2);
+    for c in Json::from(text).to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                let _ = write!(quoted, "\\u{:04x}", c as u32);
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted
+}
+
+/// A literal block scalar (`|`), its lines indented by `indent` spaces; in double quotes where a block
+/// cannot hold the text as it is.
+pub fn yaml_block(text: &str, indent: usize) -> String {
+    let holds = |c: char| c == '\n' || c == '\t' || (' '..='~').contains(&c) || ('\u{a0}'..'\u{d7ff}').contains(&c);
+    let unfit = |c: char| !holds(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || text.contains(unfit) {
+        return yaml_quoted(text);
+    }
+    // `|-`, `|` and `|+` keep no, one and all line ends at the end of the text.
+    let (mark, body) = match text.strip_suffix('\n') {
+        None => ("|-", text),
+        Some(body) if body.ends_with('\n') => ("|+", body),
+        Some(body) => ("|", body),
+    };
+    let mut block = mark.to_owned();
+    for line in body.split('\n') {
+        block.push('\n');
+        if !line.is_empty() {
+            block.extend(std::iter::repeat_n(' ', indent));
+            block.push_str(line);
+        }
+    }
+    block
+}
+
+/// A map or list as block YAML on lines of their own, indented by `indent` spaces.
+pub fn yaml_tree(tree: &Json, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    match tree {
+        Json::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(key, value)| {
+                let gap = if is_branch(value) { "" } else { " " };
+                format!("\n{pad}{}:{gap}{}", yaml(key), yaml_tree(value, indent + 2))
+            })
+            .collect(),
+        Json::Array(list) if !list.is_empty() => {
+            list.iter().map(|value| format!("\n{pad}- {}", yaml_tree(value, indent + 2).trim_start())).collect()
+        }
+        Json::String(text) => yaml(text),
+        other => other.to_string(),
+    }
+}
+
+fn is_branch(value: &Json) -> bool {
+    match value {
+        Json::Object(map) => !map.is_empty(),
+        Json::Array(list) => !list.is_empty(),
+        _ => false,
+    }
+}
+
+/// An SQL string constant, for a server with `standard_conforming_strings` (the default since 9.1).
+/// psql replaces no variables inside it.
+pub fn sql_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An SQL identifier.
+pub fn sql_identifier(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// A value in `postgresql.conf`, whose quoted strings know backslash escapes and no line ends.
+fn conf(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' => quoted.push_str("''"),
+            '\\' => quoted.push_str(r"\\"),
+            '\n' => quoted.push_str(r"\n"),
+            '\r' => quoted.push_str(r"\r"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// A field of `pg_hba.conf`: quoted, so that `all`, `sameuser` or a leading `+`, `/` or `@` mean nothing
+/// special. The file's format has no way to write a line end.
+fn hba(text: &str) -> Option<String> {
+    (!text.contains(['\n', '\r'])).then(|| sql_identifier(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_yaml_1_1_are_quoted() {
+        for word in ["on", "Off", "YES", "n", "null", "true", "17", "1e3", "0x1f", "12:30", "2001-01-01", "", "~", "a:", "- a", "<<"] {
+            assert!(yaml(word).starts_with('"'), "{word}");
+        }
+        for word in ["pg-rw", "docker.io/library/postgres:17", "app.kubernetes.io/name", "one"] {
+            assert_eq!(yaml(word), word);
+        }
+    }
+
+    #[test]
+    fn blocks_keep_line_ends() {
+        assert_eq!(yaml_block("a\n", 4), "|\n    a");
+        assert_eq!(yaml_block("a", 4), "|-\n    a");
+        assert_eq!(yaml_block("a\n\n b\n", 2), "|\n  a\n\n   b");
+        assert_eq!(yaml_block(" a\n", 2), "\" a\\n\"");
+    }
+
+    #[test]
+    fn trees_are_blocks() {
+        let tree = serde_json::json!({"a": {"b": "on"}, "c": ["x", {"d": 1, "e": {}}]});
+        assert_eq!(yaml_tree(&tree, 2), "\n  a:\n    b: \"on\"\n  c:\n    - x\n    - d: 1\n      e: {}");
+    }
+
+    #[test]
+    fn quotes_of_each_kind() {
+        let text = "it's \"$(x)\" \\";
+        assert_eq!(Kind::Sql.escape(text).unwrap(), r#"'it''s "$(x)" \'"#);
+        assert_eq!(Kind::Conf.escape("a'b\\\n").unwrap(), r"'a''b\\\n'");
+        assert_eq!(Kind::Hba.escape("a\"b").unwrap(), r#""a""b""#);
+        assert_eq!(Kind::Hba.escape("a\nb"), None);
+        assert_eq!(Kind::Shell.escape("a\0"), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! The templates, embedded in the binary.
+
+/// Lists the templates; each is the file of that name under `templates/`.
+macro_rules! templates {
+    ($($name:literal)*) => {
+        const TEMPLATES: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name)))),*];
+    };
+}
+
+templates! {
+    "common/common.sh"
+    "common/configmap-config.yaml"
+    "common/configmap-scripts.yaml"
+    "common/namespace.yaml"
+    "common/pg_hba.conf"
+    "common/pod.yaml"
+    "common/postgresql.conf"
+    "common/roles.sql"
+    "common/secret.yaml"
+    "common/service-ro.yaml"
+    "common/service-rw.yaml"
+    "common/settings.sh"
+    "q1/README.en.md"
+    "q1/README.fr.md"
+    "q1/clone.sh"
+    "q1/deployment-replica.yaml"
+    "q1/first-start.sh"
+    "q1/follow.sh"
+    "q1/poddisruptionbudget-replica.yaml"
+    "q1/primary.sh"
+    "q1/ready-primary.sh"
+    "q1/ready-replica.sh"
+    "q1/replica.sh"
+    "q1/restore-from-replica.sh"
+    "q1/service-replicas.yaml"
+    "q1/statefulset-primary.yaml"
+}
+
+/// The text of the template `name`, a path below `templates/`.
+pub(super) fn source(name: &str) -> Option<&'static str> {
+    TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}

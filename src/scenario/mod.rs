@@ -1,0 +1,201 @@
+//! The scenarios: which documents each has, in which order, and the values that their templates see.
+//!
+//! A scenario is data. What two scenarios share is a template that both name, under `common/`.
+
+mod q1;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use crate::config::Plan;
+use crate::config::types::{Image, Lang};
+use crate::manifest::{self, External};
+use crate::render::{Document, Renderer, basename};
+
+pub use q1::Q1;
+
+/// One of the lab sheet's questions.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name on the command line, for example `q1`.
+    pub id: &'static str,
+    /// The template of each Kubernetes object, in the order they are applied in.
+    manifests: &'static [&'static str],
+    /// The templates of the configuration files, which a `ConfigMap` holds.
+    config: &'static [&'static str],
+    /// The templates of the scripts, which another holds.
+    scripts: &'static [&'static str],
+    /// The folder's README in French and in English.
+    readme: [&'static str; 2],
+}
+
+/// A scenario, rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The Kubernetes objects, in the order they are applied in.
+    pub manifests: Vec<Document>,
+    /// What is in the folder besides them.
+    pub others: Vec<Document>,
+}
+
+/// The Secret that `pgk secret` prints and the manifests refer to.
+pub const CREDENTIAL_KEYS: [&str; 3] = ["superuser-password", "replication-password", "app-password"];
+
+/// The names that the documents know each other by, declared once.
+#[derive(Debug, Serialize)]
+pub struct Names {
+    /// The Service that reaches the primary.
+    pub rw: String,
+    /// The Service that reaches the replicas.
+    pub ro: String,
+    /// The headless Service that lists every replica's pod, ready or not.
+    pub replicas: String,
+    /// The primary's `StatefulSet`.
+    pub primary: String,
+    /// The replicas' Deployment.
+    pub replica: String,
+    /// The `ConfigMap` of configuration files.
+    pub config: String,
+    /// The `ConfigMap` of scripts.
+    pub scripts: String,
+    /// The Secret of passwords.
+    pub credentials: String,
+}
+
+impl Names {
+    /// The names of the instance `name`.
+    pub fn of(name: &str) -> Self {
+        let with = |suffix: &str| format!("{name}-{suffix}");
+        Self {
+            rw: with("rw"),
+            ro: with("ro"),
+            replicas: with("replicas"),
+            primary: with("primary"),
+            replica: with("replica"),
+            config: with("config"),
+            scripts: with("scripts"),
+            credentials: with("credentials"),
+        }
+    }
+}
+
+/// What every template sees.
+#[derive(Serialize)]
+struct Values<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    scenario: &'static str,
+    names: &'a Names,
+    image: Image,
+    /// The labels of every object.
+    labels: Labels<'a>,
+    /// The labels among them that a selector may rely on for ever.
+    selector: Selector<'a>,
+    /// The specification of a member's volume claim.
+    claim: Json,
+    files: Files,
+}
+
+#[derive(Serialize)]
+struct Files {
+    config: &'static [&'static str],
+    scripts: &'static [&'static str],
+}
+
+/// The labels that an instance's objects are found by.
+#[derive(Debug, Serialize)]
+pub struct Selector<'a> {
+    #[serde(rename = "app.kubernetes.io/name")]
+    name: &'static str,
+    #[serde(rename = "app.kubernetes.io/instance")]
+    instance: &'a str,
+}
+
+/// The labels that every object of an instance carries.
+#[derive(Debug, Serialize)]
+pub struct Labels<'a> {
+    #[serde(flatten)]
+    selector: Selector<'a>,
+    #[serde(rename = "app.kubernetes.io/managed-by")]
+    managed_by: &'static str,
+}
+
+/// The labels that `plan`'s objects carry.
+pub fn labels(plan: &Plan) -> Labels<'_> {
+    Labels { selector: selector(plan), managed_by: "pgk" }
+}
+
+fn selector(plan: &Plan) -> Selector<'_> {
+    Selector { name: "postgresql", instance: plan.name.as_str() }
+}
+
+/// Renders `scenario` as `plan` says, and checks the result.
+///
+/// # Errors
+/// A template is broken, which is a defect of pgk: no plan should bring it about.
+pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
+    render_unchecked(scenario, plan).and_then(|rendered| check(plan, rendered)).context(DEFECT)
+}
+
+const DEFECT: &str = "this is a defect of pgk, not of your configuration: please report it with the configuration";
+
+fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
+    let names = Names::of(plan.name.as_str());
+    let values = Values {
+        plan,
+        scenario: scenario.id,
+        names: &names,
+        image: plan.postgres.image.clone().unwrap_or_else(|| plan.postgres.version.official_image()),
+        labels: labels(plan),
+        selector: selector(plan),
+        claim: claim(plan),
+        files: Files { config: scenario.config, scripts: scenario.scripts },
+    };
+    let renderer = Renderer::new(&values, [scenario.config, scenario.scripts].concat())?;
+    let document = |path: String, template: &str| -> anyhow::Result<Document> {
+        let text = renderer.render(template).with_context(|| format!("cannot render {template}"))?;
+        Ok(Document { path, text })
+    };
+    let manifests = (1..).zip(scenario.manifests);
+    let manifests =
+        manifests.map(|(number, template)| document(format!("{number:02}-{}", basename(template)), template));
+    let [french, english] = scenario.readme;
+    let readme = match plan.lang {
+        Lang::Fr => french,
+        Lang::En => english,
+    };
+    Ok(Rendered {
+        manifests: manifests.collect::<anyhow::Result<_>>()?,
+        others: vec![document("README.md".to_owned(), readme)?],
+    })
+}
+
+fn claim(plan: &Plan) -> Json {
+    let mut claim = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": plan.storage.size } },
+    });
+    if let Some(class) = &plan.storage.class {
+        claim["storageClassName"] = json!(class);
+    }
+    claim
+}
+
+fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
+    let credentials = Names::of(plan.name.as_str()).credentials;
+    let secrets = [(credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
+    let findings = manifest::check(&rendered.manifests, &External { secrets: &secrets });
+    if findings.is_empty() {
+        return Ok(rendered);
+    }
+    let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    anyhow::bail!("the rendered manifests are wrong:\n{}", list.join("\n"))
+}
+
+/// Every scenario by its name on the command line.
+pub fn all() -> BTreeMap<&'static str, &'static Scenario> {
+    [&Q1].into_iter().map(|scenario| (scenario.id, scenario)).collect()
+}

@@ -1,0 +1,28 @@
+-- The roles and the application's database. Run by the primary at every start and when a password in the
+-- Secret has changed, so every statement can be repeated.
+\set ON_ERROR_STOP on
+\set QUIET on
+\set superuser_password `cat /etc/pgk/credentials/superuser-password`
+\set replication_password `cat /etc/pgk/credentials/replication-password`
+\set app_password `cat /etc/pgk/credentials/app-password`
+
+-- No password in the server's log, whatever the configuration logs, and no waiting for a standby.
+SET log_statement = 'none';
+SET log_min_error_statement = 'panic';
+SET log_min_duration_statement = -1;
+SET synchronous_commit = 'local';
+
+ALTER ROLE postgres PASSWORD :'superuser_password';
+
+SELECT 'CREATE ROLE replicator LOGIN REPLICATION'
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'replicator') \gexec
+ALTER ROLE replicator PASSWORD :'replication_password';
+-- So that a replica can ask which WAL the primary still has (follow.sh).
+GRANT pg_monitor TO replicator;
+
+SELECT format('CREATE ROLE %I LOGIN', {{ postgres.user }})
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {{ postgres.user }}) \gexec
+ALTER ROLE {{ postgres.user | ident }} PASSWORD :'app_password';
+
+SELECT format('CREATE DATABASE %I OWNER %I', {{ postgres.database }}, {{ postgres.user }})
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {{ postgres.database }}) \gexec

@@ -1,0 +1,46 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Watches a running replica and says in the log how it is. Sourced by replica.sh.
+#
+# A replica gives its copy up in one case only: the primary answers, is the same database system, and no
+# longer has the WAL that the replica needs. Its data is then nothing but an older state of the
+# primary's. In every other case it keeps what it has and leaves the decision to a human.
+
+upstream="host=$rw_service port=5432 user=replicator dbname=postgres"
+upstream_sql() { timeout 10 psql --no-psqlrc -qAtX -d "$upstream${2:+ $2}" -c "$1" 2>/dev/null; }
+
+# Where this replica is: "streaming", or the position from which it needs WAL.
+where_am_i="SELECT coalesce(
+	(SELECT 'streaming' FROM pg_stat_wal_receiver WHERE status = 'streaming'),
+	greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text)"
+
+# Is the segment with position %s older than the oldest that the primary has? (Names without timeline.)
+is_gone="SELECT substr(pg_walfile_name('%s'), 9) < min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}\$'"
+
+alone_since=''
+follow() {
+	local position ours theirs
+	write_pgpass
+	position=$(local_sql "$where_am_i") || return 0
+	if [ "$position" = streaming ]; then
+		say streaming "streaming from $rw_service"
+		alone_since=''
+		return 0
+	fi
+	alone_since=${alone_since:-$SECONDS}
+	if ! pg_isready -q -h "$rw_service" -t 2; then
+		[ $((SECONDS - alone_since)) -lt 10 ] ||
+			say away "the primary does not answer: serving reads from this copy, which ends at ${position:-an unknown position}, and keeping it. If the primary's volume is lost: $lost_volume_help"
+		return 0
+	fi
+	ours=$(local_sql "SELECT system_identifier FROM pg_control_system()") || return 0
+	theirs=$(upstream_sql IDENTIFY_SYSTEM replication=database | cut -d'|' -f1)
+	if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then
+		say foreign "WAITING FOR A HUMAN: the primary is another database system ($theirs, not $ours). This copy is kept. If it is not wanted, delete this pod"
+	elif [ -n "$theirs" ] && [ -n "$position" ] && [ "$(upstream_sql "${is_gone//%s/$position}")" = t ]; then
+		log "fell behind: this copy ends at $position, and the primary no longer has the WAL from there on. Cloning it anew"
+		outdated=yes
+		stop
+	elif [ $((SECONDS - alone_since)) -ge 30 ]; then
+		say stuck "WAITING FOR A HUMAN: the primary answers, but this copy (up to $position) does not stream from it; PostgreSQL's own lines say why. It is kept. If it is not wanted, delete this pod"
+	fi
+}

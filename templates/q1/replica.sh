@@ -1,0 +1,29 @@
+#!/bin/bash
+# Runs a replica: clones the primary when the volume holds no copy, then follows it.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /etc/pgk/scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=clone.sh
+. /etc/pgk/scripts/clone.sh
+# shellcheck source-path=SCRIPTDIR source=follow.sh
+. /etc/pgk/scripts/follow.sh
+
+write_pgpass
+# A container that ended while it replaced its copy by a newer one.
+if [ ! -e "$data" ] && [ -e "$data.old" ]; then mv "$data.old" "$data"; fi
+
+if [ -f "$data/PG_VERSION" ]; then
+	log "the volume holds a copy: starting it"
+else
+	log "the volume holds no copy: cloning the primary"
+	clone
+fi
+
+while :; do
+	outdated=''
+	start_postgres
+	status=0
+	supervise follow || status=$?
+	[ -n "$outdated" ] || exit "$status"
+	clone
+done

@@ -1,0 +1,29 @@
+#!/bin/bash
+# Makes the primary anew from a replica after its volume was lost. Run by a human, in the waiting pod:
+#   kubectl exec NAME-primary-0 -- bash /etc/pgk/scripts/restore-from-replica.sh ADDRESS
+# ADDRESS is that of the replica that has received the most WAL; what it lacks is lost.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /etc/pgk/scripts/common.sh
+
+source=${1:?the address of the replica to restore from}
+if [ -e "$data" ]; then
+	log "this volume holds a database already: nothing was done"
+	exit 1
+fi
+write_pgpass
+rm -rf "$new"
+log "cloning the replica at $source"
+pg_basebackup --dbname="host=$source port=5432 user=replicator" --pgdata="$new" \
+	--wal-method=stream --checkpoint=fast --no-password --progress
+# Promoted, so that it goes on in a timeline of its own: a replica that had received more than this one
+# then notices, instead of mixing two histories. Nobody can connect meanwhile.
+touch "$new/standby.signal"
+log "promoting the copy"
+pg_ctl --pgdata="$new" --wait --silent --log=/tmp/restore.log start -o "-c listen_addresses='' \
+	-c config_file=/etc/pgk/config/postgresql.conf -c hba_file=/etc/pgk/config/pg_hba.conf -c primary_conninfo=''" ||
+	{ cat /tmp/restore.log; exit 1; }
+pg_ctl --pgdata="$new" --wait --silent promote
+pg_ctl --pgdata="$new" --wait --silent --mode=fast stop
+mv "$new" "$data"
+log "done: the waiting container starts it"
