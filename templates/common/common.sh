@@ -42,12 +42,12 @@ start_postgres() {
 	postgres_pid=$!
 }
 
-# supervise WATCH: run WATCH every other second until PostgreSQL ends; its exit status is PostgreSQL's.
+# supervise WATCH: run WATCH every second until PostgreSQL ends; its exit status is PostgreSQL's.
 supervise() {
 	local nap ended='' status=0
 	while kill -0 "$postgres_pid" 2>/dev/null; do
 		"$1" || true
-		sleep 2 &
+		sleep 1 &
 		nap=$!
 		status=0
 		wait -n -p ended "$postgres_pid" "$nap" || status=$?

@@ -6,6 +6,7 @@
 \set replication_password `cat /etc/pgk/credentials/replication-password`
 \set app_password `cat /etc/pgk/credentials/app-password`
 
+SET client_min_messages = 'warning';
 -- No password in the server's log, whatever the configuration logs, and no waiting for a standby.
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
