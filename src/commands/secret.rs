@@ -1,7 +1,5 @@
 //! `pgk secret`: the Secret with fresh random passwords.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
 use serde::Serialize;
 
@@ -31,7 +29,7 @@ pub(super) fn document(plan: &Plan) -> anyhow::Result<Document> {
         namespace: &'a Option<config::types::Namespace>,
         names: Names,
         labels: Labels<'a>,
-        passwords: BTreeMap<&'static str, String>,
+        passwords: Vec<(&'static str, String)>,
     }
     let passwords = CREDENTIAL_KEYS.into_iter().map(|key| Ok((key, password()?)));
     let values = Values {

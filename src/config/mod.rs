@@ -52,10 +52,10 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
 
 fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
     let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let whole = || Place::File { path: shown.clone(), position: None };
+    let place = |position| Place::File { path: shown.clone(), position };
     let text = read_text(path).map_err(|why| {
         Diagnostic::new(format!("cannot read the configuration: {why}"))
-            .at(whole())
+            .at(place(None))
             .help("give the path of a YAML file after -f, or leave -f out for the defaults")
     })?;
     parse(&text).map_err(|error| {
@@ -63,12 +63,9 @@ fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
             let (line, column) = (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
             Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
         });
-        Diagnostic::new(message(&error)).at(Place::File { path: shown, position }).help(KEYS)
+        explain(&error).at(place(position))
     })
 }
-
-/// Where a user finds what a configuration may hold.
-const KEYS: &str = "`pgk gen --help` lists every key";
 
 fn read_text(path: &Path) -> std::io::Result<String> {
     use std::io::{Error, ErrorKind, Read, stdin};
@@ -90,11 +87,46 @@ fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
     Ok(serde_yaml::from_str_with_options::<Option<Layer>>(text, options)?.unwrap_or_default())
 }
 
-/// The error's text without the position, which the diagnostic shows in its own way.
-fn message(error: &serde_yaml::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-    position.and_then(|position| text.strip_suffix(&position).map(ToOwned::to_owned)).unwrap_or(text)
+/// What is wrong and what to do, in the user's words rather than the parser's.
+fn explain(error: &serde_yaml::Error) -> Diagnostic {
+    use serde_yaml::Error as E;
+    const KEYS: &str = "`pgk gen --help` lists every key";
+    match error.without_snippet() {
+        E::SerdeUnknownField { field, expected, .. } => {
+            let help = match similar(field, expected) {
+                Some(key) => format!("did you mean `{key}`?"),
+                None => format!("the keys here are {}", expected.join(", ")),
+            };
+            Diagnostic::new(format!("unknown key {}", types::shown(field))).help(help)
+        }
+        E::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().map_or_else(|| "a key".to_owned(), types::shown);
+            Diagnostic::new(format!("{key} is there twice")).help("keep one of the two")
+        }
+        E::MultipleDocuments { .. } => Diagnostic::new("the configuration holds more than one YAML document")
+            .help("describe one instance a file"),
+        E::Unexpected { expected: "mapping start", .. } => {
+            Diagnostic::new("a map of settings is expected here").help(KEYS)
+        }
+        E::Unexpected { expected: "string scalar", .. } => {
+            Diagnostic::new("a single value is expected here").help(KEYS)
+        }
+        other => {
+            // Without the position, which the diagnostic shows in its own way.
+            let text = other.to_string();
+            let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+            Diagnostic::new(position.and_then(|position| text.strip_suffix(&position)).unwrap_or(&text)).help(KEYS)
+        }
+    }
+}
+
+/// The key that was probably meant by `field`.
+fn similar(field: &str, keys: &[&'static str]) -> Option<&'static str> {
+    const LONGEST: usize = 40;
+    const ALIKE: f64 = 0.85;
+    let likeness = |key: &str| strsim::jaro_winkler(field, key);
+    let best = keys.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (field.len() <= LONGEST && likeness(best) > ALIKE).then_some(best)
 }
 
 fn split_set(argument: &str) -> Result<(&str, &str), Diagnostic> {
@@ -114,15 +146,23 @@ fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<L
         None => key.split('.').collect(),
     };
     let tree = parts.iter().rev().fold(Json::from(value), |tree, part| Json::from_iter([(*part, tree)]));
-    serde_json::from_value(tree).map_err(|error| {
-        let mut column = flag.len() + 2;
-        let message = error.to_string();
-        // What is wrong is the key where it is unknown or no single value, else the value after it.
-        if argument.starts_with(key) && !message.starts_with("unknown field") && !message.starts_with("invalid type") {
-            column += key.len() + 1;
-        }
-        Diagnostic::new(message)
-            .at(Place::Argument { text: format!("{flag} {argument}"), column })
-            .help(KEYS)
+    // JSON is YAML: one reader, and so one set of messages, for files and arguments.
+    parse(&tree.to_string()).map_err(|error| {
+        let diagnostic = explain(&error);
+        let column = flag.len() + 2 + wrong_part(argument, key, value, &diagnostic.what);
+        diagnostic.at(Place::Argument { text: format!("{flag} {argument}"), column })
     })
+}
+
+/// Where in `argument` the part is that `message` quotes, in characters from 0: the value, or a part of
+/// the key.
+fn wrong_part(argument: &str, key: &str, value: &str, message: &str) -> usize {
+    let quoted = message.split('`').nth(1);
+    let in_key = quoted.filter(|quoted| *quoted != value).and_then(|quoted| key.find(quoted));
+    let bytes = match in_key {
+        Some(at) => at,
+        // A message that quotes nothing is of the kind of value that the key takes.
+        None => argument.len() - value.len(),
+    };
+    argument.get(..bytes).map_or(0, |before| before.chars().count())
 }

@@ -51,7 +51,7 @@ macro_rules! from_scalar {
 }
 
 /// A value as an error shows it: in backquotes, on one line, not too long.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let short: String = text.chars().take(LONGEST).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };

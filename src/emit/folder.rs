@@ -30,6 +30,10 @@ pub const LIST: &str = ".pgk-files";
 /// A [`Diagnostic`] if the folder, or a file to be written, is there and pgk did not write it, unless
 /// `force`; a failure of the file system. The folder is then as it was.
 pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyhow::Result<Vec<String>> {
+    if folder.is_file() {
+        let place = Place::File { path: folder.display().to_string(), position: None };
+        return Err(Diagnostic::new("this is a file, not a folder").at(place).help("choose another path").into());
+    }
     let earlier = read_list(folder)?;
     if !force {
         refuse_foreign(folder, documents, earlier.as_ref())?;

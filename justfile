@@ -1,0 +1,37 @@
+# Every check that CI runs, by one command: `just check`, and with a cluster `just cluster`.
+
+default:
+    @just --list
+
+# Format, lints, tests, licences: all that needs no cluster
+check: fmt lint test deny
+
+# Is the code formatted?
+fmt:
+    cargo fmt --check
+
+# Clippy with the lints of Cargo.toml, and the documentation's links
+lint:
+    cargo clippy --locked --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --quiet
+
+# Unit tests, snapshots, errors, hostile values, shellcheck, tp8/
+test:
+    cargo test --locked
+
+# Licences and sources of the dependencies
+deny:
+    cargo deny --log-level error check bans licenses sources
+
+# The cluster tests, on the cluster of KUBECONFIG; PGK_NODE_OFF, PGK_NODE_ON and PGK_NODE_DELETE are the
+# commands that take its nodes away, with {node} for the name
+cluster:
+    cargo test --locked --test cluster -- --nocapture --test-threads 1
+
+# Render tp8/ again
+tp8:
+    cargo run --locked --quiet -- gen q1 -o tp8/Q1
+
+# Take what pgk prints now for right: snapshots and tp8/
+accept: tp8
+    INSTA_UPDATE=always cargo test --locked --test snapshots --test errors
