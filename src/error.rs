@@ -85,12 +85,8 @@ const SHOWN: usize = 80;
 /// The line with a caret under `column`, cut to what fits a terminal, and safe to print on one.
 fn excerpt(f: &mut fmt::Formatter<'_>, label: &str, column: usize, line: &str) -> fmt::Result {
     let start = column.saturating_sub(1).saturating_sub(SHOWN);
-    let shown: String = line
-        .chars()
-        .skip(start)
-        .take(2 * SHOWN)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let shown: String =
+        line.chars().skip(start).take(2 * SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let gutter = " ".repeat(label.len());
     let caret = " ".repeat(column.saturating_sub(1) - start);
     write!(f, "\n {gutter} |\n {label} | {}\n {gutter} | {caret}^", shown.trim_end())

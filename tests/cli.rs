@@ -57,7 +57,10 @@ fn objects_carry_the_contracts_names_and_labels() {
     }
     for document in stream.split("---\n").filter(|text| !text.is_empty()) {
         for label in ["name: postgresql", "instance: pg", "managed-by: pgk"] {
-            assert!(document.contains(&format!("\n    app.kubernetes.io/{label}\n")), "{label} in {document}");
+            assert!(
+                document.contains(&format!("\n    app.kubernetes.io/{label}\n")),
+                "{label} in {document}"
+            );
         }
     }
 }
@@ -111,7 +114,11 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .expect("pgk runs");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

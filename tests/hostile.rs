@@ -1,7 +1,7 @@
 //! Whatever a user writes as a value stays that value: in the escaped scalar itself, for any text, and in
 //! whole renderings, for texts made to break out.
 
-#![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,11 +14,70 @@ use serde_json::Value as Json;
 
 /// Texts that end, or begin, something in one of the files that values land in.
 const HOSTILE: &[&str] = &[
-    "'", "\"", "`", "\\", "\\'", "''", "$(touch /tmp/x)", "${HOME}", "$$", "{{ 7 * 7 }}", "{% raw %}", "{#", "#", " #",
-    "; DROP DATABASE app; --", "'; DROP ROLE app; --", "\"; DROP ROLE app; --", "%I", ":app_password", ":'app_password'",
-    "---", "...", "- ", ": ", "&a", "*a", "!!str", "|", ">", "%", "@", "~", "on", "off", "yes", "no", "null", "true", "1",
-    "1e3", "0x10", "1:30", "<<", "=", "\n", "\r\n", "\n---\nkind: Pod", "\t", " ", "\u{85}", "\u{2028}", "\u{feff}", "é",
-    "\u{1f418}", "EOF", "```", "all", "replication", "+app", "/etc/passwd", "@include x", "\\gexec", "\\! id", "$(VAR)",
+    "'",
+    "\"",
+    "`",
+    "\\",
+    "\\'",
+    "''",
+    "$(touch /tmp/x)",
+    "${HOME}",
+    "$$",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "{#",
+    "#",
+    " #",
+    "; DROP DATABASE app; --",
+    "'; DROP ROLE app; --",
+    "\"; DROP ROLE app; --",
+    "%I",
+    ":app_password",
+    ":'app_password'",
+    "---",
+    "...",
+    "- ",
+    ": ",
+    "&a",
+    "*a",
+    "!!str",
+    "|",
+    ">",
+    "%",
+    "@",
+    "~",
+    "on",
+    "off",
+    "yes",
+    "no",
+    "null",
+    "true",
+    "1",
+    "1e3",
+    "0x10",
+    "1:30",
+    "<<",
+    "=",
+    "\n",
+    "\r\n",
+    "\n---\nkind: Pod",
+    "\t",
+    " ",
+    "\u{85}",
+    "\u{2028}",
+    "\u{feff}",
+    "é",
+    "\u{1f418}",
+    "EOF",
+    "```",
+    "all",
+    "replication",
+    "+app",
+    "/etc/passwd",
+    "@include x",
+    "\\gexec",
+    "\\! id",
+    "$(VAR)",
 ];
 
 /// Any text, with hostile pieces in it more often than chance would have it.
@@ -119,9 +178,15 @@ proptest! {
 fn a_megabyte_stays_in_its_scalar() {
     let text = HOSTILE.concat().repeat((1 << 20) / HOSTILE.concat().len());
     assert_eq!(from_yaml(&escape::yaml(&text)), Json::from(text.as_str()));
-    assert_eq!(from_yaml(&format!("key: {}\n", escape::yaml_block(&text, 4)))["key"], Json::from(text.as_str()));
+    assert_eq!(
+        from_yaml(&format!("key: {}\n", escape::yaml_block(&text, 4)))["key"],
+        Json::from(text.as_str())
+    );
     assert_eq!(undouble(&escape::sql_literal(&text), '\'').as_deref(), Some(text.as_str()));
-    assert_eq!(Kind::Conf.escape(&text).and_then(|quoted| read_conf(&quoted)).as_deref(), Some(text.as_str()));
+    assert_eq!(
+        Kind::Conf.escape(&text).and_then(|quoted| read_conf(&quoted)).as_deref(),
+        Some(text.as_str())
+    );
 }
 
 #[test]
@@ -150,10 +215,13 @@ fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
         let read = last.strip_prefix("search_path = ").and_then(read_conf);
         prop_assert_eq!(read.as_deref(), Some(value));
     }
-    if let Some(hostile) = render(vec![parameter("x"), format!("postgres.database={name}"), format!("postgres.user={name}")]) {
+    if let Some(hostile) =
+        render(vec![parameter("x"), format!("postgres.database={name}"), format!("postgres.user={name}")])
+    {
         prop_assert_eq!(paths(&hostile), paths(&plain));
         let [config, expected] = [&hostile, &plain].map(|rendered| from_yaml(&rendered.manifests[0].text));
-        let [sql, expected] = [&config, &expected].map(|config| config["data"]["roles.sql"].as_str().expect("a file"));
+        let [sql, expected] =
+            [&config, &expected].map(|config| config["data"]["roles.sql"].as_str().expect("a file"));
         let expected = expected
             .replace("'app'", &escape::sql_literal(name))
             .replace("\"app\"", &escape::sql_identifier(name));
@@ -167,8 +235,12 @@ fn paths(rendered: &Rendered) -> BTreeSet<String> {
     fn walk(tree: &Json, path: &str, paths: &mut BTreeSet<String>) {
         paths.insert(path.to_owned());
         match tree {
-            Json::Object(map) => map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}"), paths)),
-            Json::Array(list) => list.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), paths)),
+            Json::Object(map) => {
+                map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}"), paths));
+            }
+            Json::Array(list) => {
+                list.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), paths));
+            }
             _ => {}
         }
     }

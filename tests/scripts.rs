@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value as Json;
@@ -25,7 +26,7 @@ fn shellcheck_finds_nothing() {
         for document in stream.split("---\n").filter(|text| text.contains("kind: ConfigMap")) {
             let config: Json = serde_yaml::from_str(document).expect("YAML");
             for (name, text) in config["data"].as_object().expect("data") {
-                if name.ends_with(".sh") {
+                if Path::new(name).extension().is_some_and(|ending| ending == "sh") {
                     let path = folder.path().join(name);
                     fs::write(&path, text.as_str().expect("text")).expect("written");
                     scripts.push(path);
@@ -33,7 +34,8 @@ fn shellcheck_finds_nothing() {
             }
         }
         assert!(scripts.len() > 5, "the scenario has scripts");
-        let output = Command::new("shellcheck").arg("--external-sources").args(&scripts).output().expect("it runs");
+        let output =
+            Command::new("shellcheck").arg("--external-sources").args(&scripts).output().expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }

@@ -21,7 +21,10 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
     let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
     for name in emit::write_folder(&folder, &documents, arguments.force)? {
         let path = folder.join(name);
-        eprintln!("pgk: {} is no longer rendered, but was changed since pgk wrote it: left alone", path.display());
+        eprintln!(
+            "pgk: {} is no longer rendered, but was changed since pgk wrote it: left alone",
+            path.display()
+        );
     }
     Ok(())
 }

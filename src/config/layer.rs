@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::types::{
-    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas, StorageClass, User,
-    Version,
+    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas,
+    StorageClass, User, Version,
 };
 
 /// What `pgk.yaml`, or one `--set`, says.

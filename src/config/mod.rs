@@ -60,7 +60,8 @@ fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
     })?;
     parse(&text).map_err(|error| {
         let position = error.location().and_then(|location| {
-            let (line, column) = (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
+            let (line, column) =
+                (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
             Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
         });
         explain(&error).at(place(position))
@@ -114,8 +115,10 @@ fn explain(error: &serde_yaml::Error) -> Diagnostic {
         other => {
             // Without the position, which the diagnostic shows in its own way.
             let text = other.to_string();
-            let position = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-            Diagnostic::new(position.and_then(|position| text.strip_suffix(&position)).unwrap_or(&text)).help(KEYS)
+            let position =
+                error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+            Diagnostic::new(position.and_then(|position| text.strip_suffix(&position)).unwrap_or(&text))
+                .help(KEYS)
         }
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::layer::{Amounts, Layer};
 use super::types::{
-    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas, StorageClass, User,
-    Version,
+    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas,
+    StorageClass, User, Version,
 };
 
 /// A validated configuration with every default filled in.
@@ -115,7 +115,10 @@ impl Plan {
     fn set_amounts(&mut self, kind: &'static str, amounts: Option<Amounts>) {
         let Some(amounts) = amounts else { return };
         let all = [("cpu", amounts.cpu), ("memory", amounts.memory)];
-        self.resources.entry(kind).or_default().extend(all.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        self.resources
+            .entry(kind)
+            .or_default()
+            .extend(all.into_iter().filter_map(|(key, value)| Some((key, value?))));
     }
 }
 

@@ -259,7 +259,9 @@ fn dns_label(text: &str, longest: usize, letter_first: bool) -> Result<(), Strin
     let first = if letter_first { "a letter" } else { "a letter or digit" };
     check(
         fits,
-        &format!("a name has at most {longest} lowercase letters, digits and `-`, starts with {first} and does not end with `-`"),
+        &format!(
+            "a name has at most {longest} lowercase letters, digits and `-`, starts with {first} and does not end with `-`"
+        ),
     )
 }
 
@@ -290,10 +292,19 @@ mod tests {
         fits::<Namespace>(&["1a", "tp8"], &["", "-a", "a.b", "{{x}}"]);
         fits::<StorageClass>(&["local-path", "a.b"], &["", "a..b", "A", "a b"]);
         fits::<Image>(&["postgres:17", "r.io:5000/a/b@sha256:00"], &["", "-x", "a b", "a\nb", "$(x)"]);
-        fits::<User>(&["app", "o'Brien", "x\"y", "{{ x }}"], &["", "postgres", "pg_x", "a\0", "a\nb", &"x".repeat(64)]);
-        fits::<Quantity>(&["1", "500m", "1.5Gi", "8Gi"], &["", "0", "0Gi", "-1", "1.", ".5", "1GiB", "1 Gi", "Gi"]);
+        fits::<User>(
+            &["app", "o'Brien", "x\"y", "{{ x }}"],
+            &["", "postgres", "pg_x", "a\0", "a\nb", &"x".repeat(64)],
+        );
+        fits::<Quantity>(
+            &["1", "500m", "1.5Gi", "8Gi"],
+            &["", "0", "0Gi", "-1", "1.", ".5", "1GiB", "1 Gi", "Gi"],
+        );
         fits::<PgSize>(&["64MB", "1GB"], &["", "64", "MB", "64Mi", "1.5GB"]);
-        fits::<ParameterName>(&["work_mem", "pg_stat_statements.track"], &["", "port", "PORT", "a.b.c", "a-b", "a = b"]);
+        fits::<ParameterName>(
+            &["work_mem", "pg_stat_statements.track"],
+            &["", "port", "PORT", "a.b.c", "a-b", "a = b"],
+        );
         fits::<ParameterValue>(&["", "off", "it's\n"], &["a\0", "\u{1b}[0m", &"x".repeat(8193)]);
         fits::<Replicas>(&["0", "12"], &["", "13", "-1", "two", "1.0"]);
         fits::<Version>(&["17", "18"], &["16", "017", ""]);

@@ -1,8 +1,8 @@
 //! A folder of rendered files, written whole or not at all.
 //!
-//! Files are first written beside the folder, on the same file system. A folder that is not there yet
-//! then appears by one rename. In one that is, each file is replaced by a rename, what it replaces is
-//! kept until all are done, and any failure puts it back.
+//! Files are first written into a temporary folder on the same file system: inside the folder, or beside
+//! one that is not there yet, which then appears by one rename. In one that is, each file is replaced by
+//! a rename, what it replaces is kept until all are done, and any failure puts it back.
 //!
 //! The folder holds the list of what pgk wrote in it ([`LIST`]), in the format of `sha256sum`, so that
 //! the next rendering knows which files are pgk's to replace or remove.
@@ -32,7 +32,10 @@ pub const LIST: &str = ".pgk-files";
 pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyhow::Result<Vec<String>> {
     if folder.is_file() {
         let place = Place::File { path: folder.display().to_string(), position: None };
-        return Err(Diagnostic::new("this is a file, not a folder").at(place).help("choose another path").into());
+        return Err(Diagnostic::new("this is a file, not a folder")
+            .at(place)
+            .help("choose another path")
+            .into());
     }
     let earlier = read_list(folder)?;
     if !force {
@@ -41,12 +44,13 @@ pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyh
     let stale = stale(folder, documents, &earlier.unwrap_or_default())?;
 
     let cannot = || format!("cannot write the folder {}", folder.display());
-    let parent = match folder.parent() {
+    let beside = match folder.parent() {
+        _ if folder.exists() => folder,
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(parent).with_context(cannot)?;
-    let staging = tempfile::Builder::new().prefix(".pgk-").tempdir_in(parent).with_context(cannot)?;
+    fs::create_dir_all(beside).with_context(cannot)?;
+    let staging = tempfile::Builder::new().prefix(".pgk-").tempdir_in(beside).with_context(cannot)?;
     let new = stage(&staging, documents).with_context(cannot)?;
     if folder.exists() {
         let old = staging.path().join("old");
@@ -85,7 +89,11 @@ fn refuse_foreign(
         let empty = match fs::read_dir(folder) {
             Ok(mut entries) => entries.next().is_none(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(Diagnostic::new(format!("cannot write there: {error}")).at(place(folder.into())).into()),
+            Err(error) => {
+                return Err(Diagnostic::new(format!("cannot write there: {error}"))
+                    .at(place(folder.into()))
+                    .into());
+            }
         };
         if empty {
             return Ok(());
@@ -115,7 +123,11 @@ struct Stale {
     changed: Vec<String>,
 }
 
-fn stale(folder: &Path, documents: &[&Document], earlier: &BTreeMap<String, String>) -> anyhow::Result<Stale> {
+fn stale(
+    folder: &Path,
+    documents: &[&Document],
+    earlier: &BTreeMap<String, String>,
+) -> anyhow::Result<Stale> {
     let mut stale = Stale { unchanged: Vec::new(), changed: Vec::new() };
     for (name, sum) in earlier {
         if documents.iter().any(|document| document.path == *name) {
@@ -125,7 +137,9 @@ fn stale(folder: &Path, documents: &[&Document], earlier: &BTreeMap<String, Stri
             Ok(bytes) if checksum(&bytes) == *sum => stale.unchanged.push(name.clone()),
             Ok(_) => stale.changed.push(name.clone()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.join(name).display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", folder.join(name).display()));
+            }
         }
     }
     Ok(stale)
@@ -168,15 +182,16 @@ fn replace<'a>(
         moved.push((from, to));
         Ok(())
     };
-    let done = names.map(|name| (name, true)).chain(stale.iter().map(|name| (name.as_str(), false))).try_for_each(
-        |(name, renew)| {
+    let done = names
+        .map(|name| (name, true))
+        .chain(stale.iter().map(|name| (name.as_str(), false)))
+        .try_for_each(|(name, renew)| {
             let target = folder.join(name);
             if target.symlink_metadata().is_ok() {
                 step(target.clone(), old.join(name))?;
             }
             if renew { step(new.join(name), target) } else { Ok(()) }
-        },
-    );
+        });
     if done.is_err() {
         for (from, to) in moved.into_iter().rev() {
             fs::rename(to, from)?;
@@ -198,8 +213,10 @@ mod tests {
     }
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -208,7 +225,8 @@ mod tests {
     fn removes_what_it_wrote_and_nothing_else() {
         let parent = TempDir::new().unwrap();
         let folder = parent.path().join("a/b");
-        write(&folder, &[document("1.yaml", "1"), document("2.yaml", "2"), document("3.yaml", "3")], false).unwrap();
+        write(&folder, &[document("1.yaml", "1"), document("2.yaml", "2"), document("3.yaml", "3")], false)
+            .unwrap();
         fs::write(folder.join("mine"), "x").unwrap();
         fs::write(folder.join("3.yaml"), "edited").unwrap();
         let kept = write(&folder, &[document("1.yaml", "new")], false).unwrap();

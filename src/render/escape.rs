@@ -105,7 +105,8 @@ fn yaml_quoted(text: &str) -> String {
 /// A literal block scalar (`|`), its lines indented by `indent` spaces; in double quotes where a block
 /// cannot hold the text as it is.
 pub fn yaml_block(text: &str, indent: usize) -> String {
-    let holds = |c: char| c == '\n' || c == '\t' || (' '..='~').contains(&c) || ('\u{a0}'..'\u{d7ff}').contains(&c);
+    let holds =
+        |c: char| c == '\n' || c == '\t' || (' '..='~').contains(&c) || ('\u{a0}'..'\u{d7ff}').contains(&c);
     let unfit = |c: char| !holds(c) || matches!(c, '\u{2028}' | '\u{2029}');
     if text.is_empty() || text.starts_with([' ', '\t', '\n']) || text.contains(unfit) {
         return yaml_quoted(text);
@@ -129,20 +130,29 @@ pub fn yaml_block(text: &str, indent: usize) -> String {
 
 /// A map or list as block YAML on lines of their own, indented by `indent` spaces.
 pub fn yaml_tree(tree: &Json, indent: usize) -> String {
+    let mut text = String::new();
+    write_tree(tree, indent, &mut text);
+    text
+}
+
+fn write_tree(tree: &Json, indent: usize, text: &mut String) {
     let pad = " ".repeat(indent);
     match tree {
-        Json::Object(map) if !map.is_empty() => map
-            .iter()
-            .map(|(key, value)| {
+        Json::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
                 let gap = if is_branch(value) { "" } else { " " };
-                format!("\n{pad}{}:{gap}{}", yaml(key), yaml_tree(value, indent + 2))
-            })
-            .collect(),
-        Json::Array(list) if !list.is_empty() => {
-            list.iter().map(|value| format!("\n{pad}- {}", yaml_tree(value, indent + 2).trim_start())).collect()
+                text.extend(["\n", &pad, &yaml(key), ":", gap]);
+                write_tree(value, indent + 2, text);
+            }
         }
-        Json::String(text) => yaml(text),
-        other => other.to_string(),
+        Json::Array(list) if !list.is_empty() => {
+            for value in list {
+                let item = yaml_tree(value, indent + 2);
+                text.extend(["\n", &pad, "- ", item.trim_start()]);
+            }
+        }
+        Json::String(scalar) => text.push_str(&yaml(scalar)),
+        other => text.push_str(&other.to_string()),
     }
 }
 
@@ -194,7 +204,24 @@ mod tests {
 
     #[test]
     fn words_of_yaml_1_1_are_quoted() {
-        for word in ["on", "Off", "YES", "n", "null", "true", "17", "1e3", "0x1f", "12:30", "2001-01-01", "", "~", "a:", "- a", "<<"] {
+        for word in [
+            "on",
+            "Off",
+            "YES",
+            "n",
+            "null",
+            "true",
+            "17",
+            "1e3",
+            "0x1f",
+            "12:30",
+            "2001-01-01",
+            "",
+            "~",
+            "a:",
+            "- a",
+            "<<",
+        ] {
             assert!(yaml(word).starts_with('"'), "{word}");
         }
         for word in ["pg-rw", "docker.io/library/postgres:17", "app.kubernetes.io/name", "one"] {

@@ -49,7 +49,11 @@ impl Renderer {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(
-            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?,
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .keep_trailing_newline(true)
+                .build()?,
         );
         environment.set_loader(|name| Ok(templates::source(name).map(ToOwned::to_owned)));
         environment.set_auto_escape_callback(|name| match Kind::of(name) {
@@ -58,7 +62,8 @@ impl Renderer {
         });
         environment.set_formatter(print);
         environment.add_filter("tree", tree);
-        environment.add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
+        environment
+            .add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
         environment.add_filter("basename", |path: String| basename(&path).to_owned());
         environment.add_function("file", file);
         environment.add_function("checksum", move |state: &State| checksum(state, &files));
@@ -108,8 +113,9 @@ fn kind(state: &State<'_, '_>) -> Result<Kind, Error> {
     .ok_or_else(|| Error::new(ErrorKind::BadEscape, format!("no way to escape values in {}", state.name())))
 }
 
-fn tree(value: Serde<Json>, indent: usize) -> Value {
-    Value::from_safe_string(escape::yaml_tree(&value.0, indent))
+#[allow(clippy::needless_pass_by_value)] // the shape that minijinja asks of a filter
+fn tree(Serde(value): Serde<Json>, indent: usize) -> Value {
+    Value::from_safe_string(escape::yaml_tree(&value, indent))
 }
 
 /// How deep a `ConfigMap`'s files are indented under its `data`.

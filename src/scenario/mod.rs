@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::config::Plan;
 use crate::config::types::{Image, Lang};
@@ -137,10 +137,11 @@ fn selector(plan: &Plan) -> Selector<'_> {
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
 pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
-    render_unchecked(scenario, plan).and_then(|rendered| check(plan, rendered)).context(DEFECT)
+    check(plan, render_unchecked(scenario, plan).context(DEFECT)?)
 }
 
-const DEFECT: &str = "this is a defect of pgk, not of your configuration: please report it with the configuration";
+const DEFECT: &str =
+    "this is a defect of pgk, not of your configuration: please report it with the configuration";
 
 fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
     let names = Names::of(plan.name.as_str());
@@ -174,14 +175,14 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
 }
 
 fn claim(plan: &Plan) -> Json {
-    let mut claim = json!({
-        "accessModes": ["ReadWriteOnce"],
-        "resources": { "requests": { "storage": plan.storage.size } },
-    });
+    let mut claim = Map::from_iter([
+        ("accessModes".to_owned(), json!(["ReadWriteOnce"])),
+        ("resources".to_owned(), json!({ "requests": { "storage": plan.storage.size } })),
+    ]);
     if let Some(class) = &plan.storage.class {
-        claim["storageClassName"] = json!(class);
+        claim.insert("storageClassName".to_owned(), json!(class));
     }
-    claim
+    claim.into()
 }
 
 fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
@@ -192,10 +193,35 @@ fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
         return Ok(rendered);
     }
     let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    anyhow::bail!("the rendered manifests are wrong:\n{}", list.join("\n"))
+    anyhow::bail!("{DEFECT}: the rendered manifests are wrong:\n{}", list.join("\n"))
 }
 
 /// Every scenario by its name on the command line.
 pub fn all() -> BTreeMap<&'static str, &'static Scenario> {
     [&Q1].into_iter().map(|scenario| (scenario.id, scenario)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn a_broken_template_is_called_a_defect() {
+        let plan = load(&Sources::default()).unwrap();
+        for (good, broken, finding) in [
+            ("mountPath:", "mountPth:", "volumeMounts[0].mountPth: unknown field"),
+            ("role: replica", "role: on", "invalid type: boolean"),
+            ("name: pg-scripts", "name: pg-script", "pg-script"),
+        ] {
+            let mut rendered = render_unchecked(&Q1, &plan).unwrap();
+            for document in &mut rendered.manifests {
+                if !document.text.contains("kind: ConfigMap") {
+                    document.text = document.text.replace(good, broken);
+                }
+            }
+            let error = format!("{:#}", check(&plan, rendered).unwrap_err());
+            assert!(error.contains("this is a defect of pgk") && error.contains(finding), "{error}");
+        }
+    }
 }

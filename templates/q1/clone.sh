@@ -4,7 +4,9 @@
 # While a replica holds no data it says so on port 5433: the primary asks before it creates a database.
 say_empty() {
 	perl -MIO::Socket::IP -e '
-		my $door = IO::Socket::IP->new(LocalPort => 5433, Listen => 5, ReuseAddr => 1) or die "port 5433: $@";
+		my @port = (LocalPort => 5433, Listen => 5, ReuseAddr => 1);
+		my $door = IO::Socket::IP->new(@port, LocalHost => "::", V6Only => 0)
+			|| IO::Socket::IP->new(@port, LocalHost => "0.0.0.0") || die "port 5433: $@";
 		while (my $caller = $door->accept) { print $caller "empty"; close $caller }' &
 	beacon=$!
 }

@@ -1,0 +1,216 @@
+//! Links between documents: what one of them names, another must hold.
+//!
+//! One function a rule, its comment saying what goes wrong in a cluster without it. Rules about labels
+//! stand in `selectors`, those about the inside of a pod in `pods` and `references`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod as PodObject, PodSpec, PodTemplateSpec, Secret,
+};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde::de::DeserializeOwned;
+
+use super::typed::Object;
+use super::{External, Finding, pods, selectors};
+
+/// Applies every rule.
+pub(super) fn check(objects: &[Object], external: &External<'_>, findings: &mut Vec<Finding>) {
+    let set = Set::new(objects, external);
+    duplicates(&set, findings);
+    namespaces(&set, findings);
+    service_accounts(&set, findings);
+    role_bindings(&set, findings);
+    governing_services(&set, findings);
+    selectors::check(&set, findings);
+    pods::check(&set, findings);
+}
+
+/// The documents, and what more than one rule wants to know of them.
+pub(super) struct Set<'a> {
+    objects: &'a [Object],
+    /// Every pod template, and every Pod.
+    pub(super) pods: Vec<Pod<'a>>,
+    /// The keys of each ConfigMap and Secret, by kind and name.
+    data: BTreeMap<(&'static str, String), BTreeSet<String>>,
+}
+
+impl<'a> Set<'a> {
+    fn new(objects: &'a [Object], external: &External<'_>) -> Self {
+        let mut data = BTreeMap::new();
+        for &(name, keys) in external.secrets {
+            data.insert(("Secret", name.to_owned()), keys.iter().map(|&key| key.to_owned()).collect());
+        }
+        for object in objects {
+            if let Some(map) = object.typed::<ConfigMap>() {
+                let keys = map.data.unwrap_or_default().into_keys();
+                let keys = keys.chain(map.binary_data.unwrap_or_default().into_keys()).collect();
+                data.insert((ConfigMap::KIND, object.name().to_owned()), keys);
+            } else if let Some(secret) = object.typed::<Secret>() {
+                let keys = secret.data.unwrap_or_default().into_keys();
+                let keys = keys.chain(secret.string_data.unwrap_or_default().into_keys()).collect();
+                data.insert((Secret::KIND, object.name().to_owned()), keys);
+            }
+        }
+        Set { objects, pods: objects.iter().filter_map(Pod::of).collect(), data }
+    }
+
+    /// The objects of a type.
+    pub(super) fn all<T: Resource + DeserializeOwned>(&self) -> impl Iterator<Item = (&'a Object, T)> {
+        self.objects.iter().filter_map(|object| Some((object, object.typed()?)))
+    }
+
+    pub(super) fn contains(&self, kind: &str, name: &str) -> bool {
+        self.objects.iter().any(|object| object.kind() == kind && object.name() == name)
+    }
+
+    /// The keys of a ConfigMap or Secret; `None` if there is no such object.
+    pub(super) fn keys(&self, kind: &'static str, name: &str) -> Option<&BTreeSet<String>> {
+        self.data.get(&(kind, name.to_owned()))
+    }
+}
+
+/// A pod, or the template that a workload makes pods of.
+pub(super) struct Pod<'a> {
+    pub(super) object: &'a Object,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) spec: PodSpec,
+    /// Where `spec` stands in the document.
+    pub(super) path: &'static str,
+    /// The workload's selector; a Job's is made by the cluster.
+    pub(super) selector: Option<LabelSelector>,
+    /// A StatefulSet's claim templates, each of which the pods may mount like a volume.
+    pub(super) claims: Vec<PersistentVolumeClaim>,
+}
+
+impl<'a> Pod<'a> {
+    fn of(object: &'a Object) -> Option<Self> {
+        let pod = |metadata: Option<ObjectMeta>, spec: PodSpec, path| Pod {
+            object,
+            labels: metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),
+            spec,
+            path,
+            selector: None,
+            claims: Vec::new(),
+        };
+        let template = |PodTemplateSpec { metadata, spec }, path| Some(pod(metadata, spec?, path));
+        let job = |spec: JobSpec, path| template(spec.template, path);
+        if let Some(set) = object.typed::<StatefulSet>() {
+            let spec = set.spec?;
+            let pod = template(spec.template, "spec.template.spec")?;
+            let claims = spec.volume_claim_templates.unwrap_or_default();
+            Some(Pod { selector: Some(spec.selector), claims, ..pod })
+        } else if let Some(deployment) = object.typed::<Deployment>() {
+            let spec = deployment.spec?;
+            Some(Pod { selector: Some(spec.selector), ..template(spec.template, "spec.template.spec")? })
+        } else if let Some(one) = object.typed::<Job>() {
+            job(one.spec?, "spec.template.spec")
+        } else if let Some(cron) = object.typed::<CronJob>() {
+            job(cron.spec?.job_template.spec?, "spec.jobTemplate.spec.template.spec")
+        } else {
+            let one = object.typed::<PodObject>()?;
+            Some(pod(Some(one.metadata), one.spec?, "spec"))
+        }
+    }
+
+    /// A path below the pod's spec.
+    pub(super) fn at(&self, rest: &str) -> String {
+        format!("{}.{rest}", self.path)
+    }
+
+    /// Where the pod's labels stand.
+    pub(super) fn labels_path(&self) -> String {
+        format!("{}metadata.labels", self.path.trim_end_matches("spec"))
+    }
+
+    /// For a message: `StatefulSet/pg`.
+    pub(super) fn owner(&self) -> String {
+        format!("{}/{}", self.object.kind(), self.object.name())
+    }
+}
+
+/// Of two objects of one name, `kubectl apply` keeps the last, in silence.
+fn duplicates(set: &Set<'_>, findings: &mut Vec<Finding>) {
+    let mut seen = HashMap::new();
+    for object in set.objects {
+        if let Some(first) = seen.insert((object.kind(), object.name()), object.document()) {
+            let message = format!("{first} has a {} of this name too", object.kind());
+            findings.push(object.finding("metadata.name", message));
+        }
+    }
+}
+
+/// Objects refer to each other by name within one namespace: apart, none finds the other.
+fn namespaces(set: &Set<'_>, findings: &mut Vec<Finding>) {
+    let cluster_wide = ["Namespace", "ClusterRole", "ClusterRoleBinding"];
+    let mut objects = set.objects.iter().filter(|object| !cluster_wide.contains(&object.kind()));
+    let Some(first) = objects.next() else { return };
+    for object in objects.filter(|object| object.namespace() != first.namespace()) {
+        let message =
+            format!("\"{}\", but {} is in \"{}\"", object.namespace(), first.document(), first.namespace());
+        findings.push(object.finding("metadata.namespace", message));
+    }
+}
+
+/// Without its service account, no pod is created: the workload stays at zero, and says so in an event only.
+fn service_accounts(set: &Set<'_>, findings: &mut Vec<Finding>) {
+    for pod in &set.pods {
+        let Some(name) = &pod.spec.service_account_name else {
+            continue;
+        };
+        if name != "default" && !set.contains("ServiceAccount", name) {
+            findings.push(pod.object.finding(pod.at("serviceAccountName"), no_such("ServiceAccount", name)));
+        }
+    }
+}
+
+/// A binding may name what doesn't exist: it then grants nothing, and the pods get "forbidden".
+fn role_bindings(set: &Set<'_>, findings: &mut Vec<Finding>) {
+    let mut check = |object: &Object, role: &RoleRef, subjects: Option<Vec<Subject>>| {
+        if !set.contains(&role.kind, &role.name) && !is_built_in(role) {
+            findings.push(object.finding("roleRef.name", no_such(&role.kind, &role.name)));
+        }
+        for (index, subject) in subjects.into_iter().flatten().enumerate() {
+            if subject.kind == "ServiceAccount"
+                && subject.name != "default"
+                && !set.contains("ServiceAccount", &subject.name)
+            {
+                let path = format!("subjects[{index}].name");
+                findings.push(object.finding(path, no_such("ServiceAccount", &subject.name)));
+            }
+        }
+    };
+    for (object, binding) in set.all::<RoleBinding>() {
+        check(object, &binding.role_ref, binding.subjects);
+    }
+    for (object, binding) in set.all::<ClusterRoleBinding>() {
+        check(object, &binding.role_ref, binding.subjects);
+    }
+}
+
+/// Every cluster has these.
+fn is_built_in(role: &RoleRef) -> bool {
+    role.kind == "ClusterRole"
+        && (role.name.starts_with("system:")
+            || matches!(role.name.as_str(), "cluster-admin" | "admin" | "edit" | "view"))
+}
+
+/// Without its governing Service, a StatefulSet's pods have no DNS name of their own.
+fn governing_services(set: &Set<'_>, findings: &mut Vec<Finding>) {
+    for (object, stateful_set) in set.all::<StatefulSet>() {
+        let Some(name) = stateful_set.spec.and_then(|spec| spec.service_name) else {
+            continue;
+        };
+        if !set.contains("Service", &name) {
+            findings.push(object.finding("spec.serviceName", no_such("Service", &name)));
+        }
+    }
+}
+
+pub(super) fn no_such(kind: &str, name: &str) -> String {
+    format!("no {kind} named \"{name}\" is among the manifests")
+}

@@ -1,0 +1,623 @@
+//! One good set of manifests, and a table of what breaks it: one line of one document at a time.
+
+use super::{External, Finding, check};
+use crate::render::Document;
+
+const EXTERNAL: External<'_> = External { secrets: &[("pg-credentials", &["superuser", "replication"])] };
+
+fn good() -> Vec<Document> {
+    let sections = include_str!("good.yaml").split("--- # ").skip(1);
+    let named = sections.map(|section| section.split_once('\n').expect("a name"));
+    named.map(|(path, text)| Document { path: path.to_owned(), text: text.to_owned() }).collect()
+}
+
+/// Asserts what is found once `before` is `after` in one document of the good set: a line a finding.
+///
+/// A line without a document is about the changed one; POD and JOB stand for the paths of a pod's spec.
+#[track_caller]
+fn case(path: &str, before: &str, after: &str, expected: &str) {
+    let mut documents = good();
+    let document = documents.iter_mut().find(|document| document.path == path).expect(path);
+    assert_eq!(document.text.matches(before).count(), 1, "{before:?} must stand once in {path}");
+    document.text = document.text.replace(before, after);
+    let found = check(&documents, &EXTERNAL).into_iter().map(|finding| {
+        let line = finding.to_string();
+        let line = line.strip_prefix(&format!("{path}: ")).unwrap_or(&line);
+        line.replace("spec.jobTemplate.spec.template.spec", "JOB").replace("spec.template.spec", "POD")
+    });
+    assert_eq!(found.collect::<Vec<_>>().join("\n"), expected, "{path}: {before:?} -> {after:?}");
+}
+
+/// A ConfigMap of one entry, `key: VALUE`.
+fn of_value(value: &str) -> Vec<String> {
+    let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: {value}\n");
+    let document = Document { path: "a.yaml".to_owned(), text };
+    check(&[document], &External::default()).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_good_set_has_no_findings() {
+    assert_eq!(check(&good(), &EXTERNAL), []);
+    assert_eq!(check(&[], &External::default()), []);
+}
+
+#[test]
+fn a_finding_is_data() {
+    let finding = Finding { document: "a.yaml".into(), path: String::new(), message: "odd".into() };
+    assert_eq!(finding.to_string(), "a.yaml: odd");
+    assert_eq!(Finding { path: "spec".into(), ..finding }.to_string(), "a.yaml: spec: odd");
+}
+
+#[test]
+fn what_kubectl_does_not_read_as_a_string_is_found() {
+    for (value, read) in [
+        ("on", "boolean `true`"),
+        ("Off", "boolean `false`"),
+        ("yes", "boolean `true`"),
+        ("no", "boolean `false`"),
+        ("y", "boolean `true`"),
+        ("N", "boolean `false`"),
+        ("0o17", "integer `15`"),
+        ("017", "integer `15`"),
+        ("08", "floating point `8.0`"),
+        ("0x1f", "integer `31`"),
+        ("0b11", "integer `3`"),
+        ("1_000", "integer `1000`"),
+        ("+1", "integer `1`"),
+        ("1e3", "floating point `1000.0`"),
+        ("1.10", "floating point `1.1`"),
+        ("[]", "sequence"),
+        ("{}", "map"),
+    ] {
+        let expected = format!("a.yaml: data.key: invalid type: {read}, expected a string");
+        assert_eq!(of_value(value), [expected], "{value}");
+    }
+    for value in ["~", "null", ""] {
+        assert_eq!(of_value(value), ["a.yaml: data.key: invalid type: null, expected a string"], "{value}");
+    }
+    for value in [".inf", "1e999"] {
+        let expected = format!(
+            "a.yaml: non-finite float `{value}` rejected by the configured policy at line 6, column 8"
+        );
+        assert_eq!(of_value(value), [expected]);
+    }
+    // Strings to kubectl as well, which reads neither base 60 nor dates.
+    for value in ["12:30", "190:20:30", "2001-01-01", "\"on\"", "'017'", "!!str 5", "1.2.3", "|\n    on"] {
+        assert_eq!(of_value(value), [] as [&str; 0], "{value}");
+    }
+    // Integers to kubectl, strings to serde-saphyr: a gap. Close it when this fails.
+    for value in ["1_", "0X1F"] {
+        assert_eq!(of_value(value), [] as [&str; 0], "{value}");
+    }
+}
+
+#[test]
+fn a_document_is_one_object_in_strict_yaml() {
+    case("role.yaml", "rules:", "---\nrules:", "2 objects in a file meant for one");
+    case(
+        "account.yaml",
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: pg\n",
+        "# empty\n",
+        "0 objects in a file meant for one",
+    );
+    case(
+        "account.yaml",
+        "  name: pg",
+        "  name: pg\n  name: pg",
+        "duplicate mapping key: name, set DuplicateKeyPolicy in Options if acceptable at line 5, column 3",
+    );
+    case(
+        "scripts.yaml",
+        "  version: ",
+        "  on: ",
+        "a key that reads as true, not as a string: quote it at line 8, column 3",
+    );
+    case("account.yaml", "v1", "v2", "no known kind of object: apiVersion \"v2\", kind \"ServiceAccount\"");
+    case(
+        "account.yaml",
+        "kind: ServiceAccount\n",
+        "",
+        "no known kind of object: apiVersion \"v1\", kind \"\"",
+    );
+}
+
+#[test]
+fn a_field_must_be_known_present_and_of_its_type() {
+    case("set.yaml", "livenessProbe:", "livenesProbe:", "POD.containers[0].livenesProbe: unknown field");
+    case(
+        "set.yaml",
+        "  replicas: 2\n",
+        "  replicas: two\n",
+        "spec.replicas: invalid type: string \"two\", expected i32",
+    );
+    case(
+        "set.yaml",
+        "        - name: postgres\n          image",
+        "        - image",
+        "POD.containers[0].name: required field is missing",
+    );
+    case("pool.yaml", "emptyDir: {}", "emptyDir:", "POD.volumes[0].emptyDir: null: leave the field out");
+    case(
+        "pool.yaml",
+        "port: pool",
+        "port: 8.5",
+        "POD.containers[0].readinessProbe.httpGet.port: invalid type: floating point `8.5`, expected \
+        IntOrString",
+    );
+    // Both are reported, and neither hides the other.
+    case(
+        "set.yaml",
+        "name: NOT_THERE\n",
+        "name: off\n              value: 5\n",
+        "POD.containers[0].env[2].name: invalid type: boolean `false`, expected a string\n\
+        POD.containers[0].env[2].value: invalid type: integer `5`, expected a string",
+    );
+    case(
+        "set.yaml",
+        "resources:\n            requests:",
+        "resources:\n            - requests:",
+        "POD.containers[0].resources: invalid type: sequence, expected ResourceRequirements",
+    );
+    case(
+        "scripts.yaml",
+        "'on'",
+        "on",
+        "metadata.annotations[\"pgk.example.com/note\"]: invalid type: boolean `true`, expected a string",
+    );
+    // Argo CD would see a difference for ever.
+    case(
+        "set.yaml",
+        "    - apiVersion: v1\n      kind: PersistentVolumeClaim\n      metadata:",
+        "    - metadata:",
+        "spec.volumeClaimTemplates[0].apiVersion: required field is missing\n\
+        spec.volumeClaimTemplates[0].kind: required field is missing",
+    );
+    case(
+        "set.yaml",
+        "kind: PersistentVolumeClaim",
+        "kind: Claim",
+        "spec.volumeClaimTemplates[0].kind: invalid value: string \"Claim\", expected PersistentVolumeClaim",
+    );
+    case(
+        "pool.yaml",
+        "            volumeClaimTemplate:\n",
+        "            volumeClaimTemplate:\n              kind: X\n",
+        "POD.volumes[1].ephemeral.volumeClaimTemplate.kind: unknown field",
+    );
+}
+
+#[test]
+fn names_labels_and_annotations_have_their_syntax() {
+    let long = "x".repeat(64);
+    case(
+        "role.yaml",
+        "name: pg",
+        "labels: {}",
+        "metadata.name: required field is missing\n\
+        binding.yaml: roleRef.name: no Role named \"pg\" is among the manifests",
+    );
+    case("policy.yaml", "name: pg", "name: Pg", "metadata.name: \"Pg\" is not an RFC 1123 subdomain");
+    case("policy.yaml", "name: pg", "name: pg.", "metadata.name: \"pg.\" is not an RFC 1123 subdomain");
+    case("policy.yaml", "name: pg", "name: 7.pg", "");
+    case("free.yaml", "outside", "7up", "metadata.name: \"7up\" is not an RFC 1035 label");
+    case("free.yaml", "outside", "a.b", "metadata.name: \"a.b\" is not an RFC 1035 label");
+    case(
+        "binding.yaml",
+        "name: pg\nroleRef",
+        "name: a/b\nroleRef",
+        "metadata.name: \"a/b\" is not a path segment",
+    );
+    case(
+        "policy.yaml",
+        "name: pg",
+        "name: pg\n  labels: {-a: b, c: -d, e.f/g: ''}",
+        "metadata.labels.-a: not a valid key\nmetadata.labels.c: \"-d\" is not a valid label",
+    );
+    case("scripts.yaml", "pgk.example.com/note", "a/b/c", "metadata.annotations[\"a/b/c\"]: not a valid key");
+    case(
+        "set.yaml",
+        "      labels:\n",
+        &format!("      labels:\n        a: {long}\n"),
+        &format!("spec.template.metadata.labels.a: \"{long}\" is not a valid label"),
+    );
+}
+
+#[test]
+fn objects_are_of_one_namespace_and_each_name_is_one_object() {
+    case(
+        "free.yaml",
+        "name: outside",
+        "name: pg-rw",
+        "metadata.name: rw.yaml has a Service of this name too",
+    );
+    case(
+        "free.yaml",
+        "name: outside",
+        "name: outside\n  namespace: other",
+        "metadata.namespace: \"other\", but account.yaml is in \"\"",
+    );
+    case(
+        "free.yaml",
+        "kind: Service\nmetadata:\n  name: outside\nspec:\n  ports:\n    - port: 1\n",
+        "kind: Namespace\nmetadata:\n  name: db\n",
+        "",
+    );
+}
+
+#[test]
+fn what_is_named_exists() {
+    case(
+        "set.yaml",
+        "serviceAccountName: pg",
+        "serviceAccountName: pgs",
+        "POD.serviceAccountName: no ServiceAccount named \"pgs\" is among the manifests",
+    );
+    case("set.yaml", "serviceAccountName: pg", "serviceAccountName: default", "");
+    case(
+        "binding.yaml",
+        "kind: Role\n",
+        "kind: ClusterRole\n",
+        "roleRef.name: no ClusterRole named \"pg\" is among the manifests",
+    );
+    case("binding.yaml", "kind: Role\n  name: pg", "kind: ClusterRole\n  name: view", "");
+    case(
+        "binding.yaml",
+        "Account\n    name: pg",
+        "Account\n    name: pgs",
+        "subjects[0].name: no ServiceAccount named \"pgs\" is among the manifests",
+    );
+    case(
+        "set.yaml",
+        "serviceName: pg",
+        "serviceName: pgs",
+        "spec.serviceName: no Service named \"pgs\" is among the manifests",
+    );
+    case(
+        "backup.yaml",
+        "claimName: copies",
+        "claimName: copy",
+        "JOB.volumes[0].persistentVolumeClaim.claimName: no PersistentVolumeClaim named \"copy\" is among \
+        the manifests",
+    );
+    case(
+        "backup.yaml",
+        "claimName: data-pg-0",
+        "claimName: data-pg",
+        "JOB.volumes[1].persistentVolumeClaim.claimName: no PersistentVolumeClaim named \"data-pg\" is \
+        among the manifests",
+    );
+}
+
+#[test]
+fn config_maps_and_secrets_have_the_keys_that_are_read() {
+    case(
+        "set.yaml",
+        "secretRef:\n                name: pg-credentials",
+        "secretRef:\n                name: pgc",
+        "POD.initContainers[0].envFrom[0].secretRef.name: no Secret named \"pgc\" is among the manifests",
+    );
+    case(
+        "set.yaml",
+        "secretRef:\n                name: pg-credentials",
+        "configMapRef:\n                name: pgc",
+        "POD.initContainers[0].envFrom[0].configMapRef.name: no ConfigMap named \"pgc\" is among the \
+        manifests",
+    );
+    case(
+        "set.yaml",
+        "key: superuser",
+        "key: root",
+        "POD.containers[0].env[0].valueFrom.secretKeyRef.key: Secret \"pg-credentials\" has no key \"root\"",
+    );
+    case(
+        "set.yaml",
+        "key: version\n            -",
+        "key: versions\n            -",
+        "POD.containers[0].env[1].valueFrom.configMapKeyRef.key: ConfigMap \"pg-scripts\" has no key \
+        \"versions\"",
+    );
+    case(
+        "set.yaml",
+        "optional: true",
+        "optional: false",
+        "POD.containers[0].env[2].valueFrom.secretKeyRef.name: no Secret named \"perhaps\" is among the \
+        manifests",
+    );
+    case(
+        "set.yaml",
+        "- key: version\n",
+        "- key: versions\n",
+        "POD.volumes[1].configMap.items[0].key: ConfigMap \"pg-scripts\" has no key \"versions\"",
+    );
+    case(
+        "set.yaml",
+        "- key: replication\n",
+        "- key: standby\n",
+        "POD.volumes[2].projected.sources[0].secret.items[0].key: Secret \"pg-credentials\" has no key \
+        \"standby\"",
+    );
+    case(
+        "set.yaml",
+        "              - secret:\n",
+        "              - configMap: {name: none}\n              - secret:\n",
+        "POD.volumes[2].projected.sources[0].configMap.name: no ConfigMap named \"none\" is among the \
+        manifests",
+    );
+    case(
+        "pool.yaml",
+        "emptyDir: {}",
+        "secret: {secretName: none}",
+        "POD.volumes[0].secret.secretName: no Secret named \"none\" is among the manifests",
+    );
+    case(
+        "pool.yaml",
+        "emptyDir: {}",
+        "configMap: {name: none}",
+        "POD.volumes[0].configMap.name: no ConfigMap named \"none\" is among the manifests",
+    );
+    case("pool.yaml", "emptyDir: {}", "secret: {secretName: none, optional: true}", "");
+}
+
+#[test]
+fn services_select_pods_with_their_ports() {
+    case("rw.yaml", "app: pg", "app: pgs", "spec.selector: no pod template carries these labels");
+    case("rw.yaml", "role: primary", "role: leader", "spec.selector: no pod template carries these labels");
+    case(
+        "rw.yaml",
+        "targetPort: postgres",
+        "targetPort: pg",
+        "spec.ports[0].targetPort: StatefulSet/pg has no port named \"pg\"",
+    );
+    case(
+        "headless.yaml",
+        "targetPort: postgres",
+        "targetPort: pg",
+        "spec.ports[0].targetPort: StatefulSet/pg has no port named \"pg\"",
+    );
+    case(
+        "headless.yaml",
+        "- name: metrics\n      port",
+        "- port",
+        "spec.ports[1].name: needed when there are several ports",
+    );
+    case(
+        "headless.yaml",
+        "name: metrics",
+        "name: postgres",
+        "spec.ports[1].name: another port has this name",
+    );
+    // Every template must have the port, also that of a job which only carries the label by mistake.
+    case(
+        "backup.yaml",
+        "app: backup",
+        "app: pg",
+        "headless.yaml: spec.ports[0].targetPort: CronJob/backup has no port named \"postgres\"",
+    );
+    // A template that fixes its role won't get another one. The Service and the budget both ask for one.
+    case(
+        "set.yaml",
+        "labels:\n        app: pg",
+        "labels:\n        app: pg\n        role: primary",
+        "budget.yaml: spec.selector: selects no pod template",
+    );
+    case(
+        "set.yaml",
+        "labels:\n        app: pg",
+        "labels:\n        app: pg\n        role: replica",
+        "rw.yaml: spec.selector: no pod template carries these labels",
+    );
+}
+
+#[test]
+fn workloads_budgets_policies_and_spreads_select_pods() {
+    case(
+        "pool.yaml",
+        "labels:\n        app: pool",
+        "labels:\n        app: pools",
+        "spec.selector.matchLabels.app: the pod template lacks this label",
+    );
+    case(
+        "pool.yaml",
+        "selector:\n    matchLabels:\n      app: pool\n",
+        "selector: {}\n",
+        "spec.selector: selects every pod\n\
+        set.yaml: spec.template.metadata.labels: selected by StatefulSet/pg and Deployment/pool",
+    );
+    case("pool.yaml", "labels:\n        app: pool", "labels:\n        app: pool\n        tier: db", "");
+    case(
+        "set.yaml",
+        "    matchLabels:\n      app: pg\n  template",
+        "    matchExpressions:\n      - {key: app, operator: Exists}\n  template",
+        "pool.yaml: spec.template.metadata.labels: selected by StatefulSet/pg and Deployment/pool",
+    );
+    case("budget.yaml", "app: pg", "app: pgs", "spec.selector: selects no pod template");
+    case("policy.yaml", "app: pg", "app: pgs", "spec.podSelector: selects no pod template");
+    case(
+        "set.yaml",
+        "matchLabels:\n                  app: pg",
+        "matchLabels:\n                  app: pgs",
+        "POD.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector: \
+        selects no pod template",
+    );
+    case(
+        "set.yaml",
+        "              labelSelector:\n                matchLabels:\n                  app: pg",
+        "              namespaces: [x]\n              labelSelector:\n                matchLabels:\n\
+        \x20                 app: pgs",
+        "",
+    );
+    case(
+        "pool.yaml",
+        "      containers:\n",
+        "      affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, \
+        podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {app: x}}}}]}}\n      containers:\n",
+        "POD.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]\
+        .podAffinityTerm.labelSelector: selects no pod template",
+    );
+    case(
+        "set.yaml",
+        "values: [pg]",
+        "values: [pgs]",
+        "POD.topologySpreadConstraints[0].labelSelector: selects no pod template",
+    );
+    case("set.yaml", "operator: In", "operator: NotIn", "");
+    // the pool
+    case(
+        "set.yaml",
+        "operator: In\n                values: [pg]",
+        "operator: DoesNotExist",
+        "POD.topologySpreadConstraints[0].labelSelector: selects no pod template",
+    );
+}
+
+#[test]
+fn volumes_are_mounted_and_mounts_have_a_volume() {
+    case(
+        "set.yaml",
+        "- name: secrets\n              mountPath",
+        "- name: secret\n              mountPath",
+        "POD.volumes[2]: no container mounts \"secrets\"\n\
+        POD.containers[0].volumeMounts[2].name: the pod has no volume named \"secret\"",
+    );
+    case(
+        "set.yaml",
+        "        name: data\n",
+        "        name: storage\n",
+        "spec.volumeClaimTemplates[0]: no container mounts \"storage\"\n\
+        POD.initContainers[0].volumeMounts[1].name: the pod has no volume named \"data\"\n\
+        POD.containers[0].volumeMounts[1].name: the pod has no volume named \"data\"\n\
+        backup.yaml: JOB.volumes[1].persistentVolumeClaim.claimName: no PersistentVolumeClaim named \
+        \"data-pg-0\" is among the manifests",
+    );
+    case(
+        "pool.yaml",
+        "emptyDir: {}\n",
+        "emptyDir: {}\n        - {name: cache, emptyDir: {}}\n",
+        "POD.volumes[2]: another volume is named \"cache\"",
+    );
+    case(
+        "set.yaml",
+        "        - name: secrets\n          projected",
+        "        - {name: data, emptyDir: {}}\n        - name: secrets\n          projected",
+        "POD.volumes[2]: another volume is named \"data\"",
+    );
+    case(
+        "pool.yaml",
+        "mountPath: /cache",
+        "mountPath: /run/",
+        "POD.containers[0].volumeMounts[1].mountPath: another volume is mounted here",
+    );
+    case(
+        "set.yaml",
+        "subPath: pgdata",
+        "subPath: /pgdata",
+        "POD.containers[0].volumeMounts[1].subPath: must stay inside the volume",
+    );
+    case(
+        "set.yaml",
+        "subPath: pgdata",
+        "subPath: a/../b",
+        "POD.containers[0].volumeMounts[1].subPath: must stay inside the volume",
+    );
+    case(
+        "set.yaml",
+        "subPath: major",
+        "subPath: version",
+        "POD.containers[0].volumeMounts[3].subPath: the volume has no file \"version\"",
+    );
+}
+
+#[test]
+fn names_are_unique_in_a_pod_and_handlers_find_their_port() {
+    case(
+        "set.yaml",
+        "- name: clone",
+        "- name: postgres",
+        "POD.containers[0].name: another container has this name",
+    );
+    case(
+        "set.yaml",
+        "          readinessProbe:",
+        "            - {name: postgres, containerPort: 1}\n          readinessProbe:",
+        "POD.containers[0].ports[1].name: another port has this name",
+    );
+    case(
+        "set.yaml",
+        "port: postgres\n          lifecycle",
+        "port: pg\n          lifecycle",
+        "POD.containers[0].livenessProbe.tcpSocket.port: the container has no port named \"pg\"",
+    );
+    case(
+        "pool.yaml",
+        "port: pool",
+        "port: pol",
+        "POD.containers[0].readinessProbe.httpGet.port: the container has no port named \"pol\"",
+    );
+    case(
+        "set.yaml",
+        "exec:\n                command: [sh, -ec, 'exec pg_ctl stop']",
+        "httpGet: {port: api}",
+        "POD.containers[0].lifecycle.preStop.httpGet.port: the container has no port named \"api\"",
+    );
+}
+
+#[test]
+fn scripts_that_are_run_are_in_their_volume() {
+    // A file from another volume, mounted among the scripts.
+    case(
+        "set.yaml",
+        "mountPath: /etc/version\n              subPath: major\n",
+        "mountPath: /etc/pgk/scripts/new.sh\n              subPath: major\n\
+        \x20         args: [/etc/pgk/scripts/new.sh]\n",
+        "",
+    );
+    case(
+        "set.yaml",
+        "command: [/etc/pgk/scripts/primary.sh]",
+        "command: [/etc/pgk/scripts/main.sh]",
+        "POD.containers[0].command[0]: the volume mounted there has no file \"main.sh\"",
+    );
+    case(
+        "set.yaml",
+        "'/etc/pgk/scripts/primary.sh; exit'",
+        "'/etc/pgk/scripts/main.sh; exit'",
+        "POD.initContainers[0].command[2]: the volume mounted there has no file \"main.sh\"",
+    );
+    case(
+        "set.yaml",
+        "command: [/etc/pgk/scripts/primary.sh]",
+        "args: [/etc/pgk/scripts/primary]",
+        "POD.containers[0].args[0]: the volume mounted there has no file \"primary\"",
+    );
+    case(
+        "set.yaml",
+        "ready.sh, '5'",
+        "readiness.sh",
+        "POD.containers[0].readinessProbe.exec.command[0]: the volume mounted there has no file \
+        \"readiness.sh\"",
+    );
+    case(
+        "set.yaml",
+        "'exec pg_ctl stop'",
+        "/etc/pgk/scripts/stop.sh",
+        "POD.containers[0].lifecycle.preStop.exec.command[2]: the volume mounted there has no file \
+        \"stop.sh\"",
+    );
+    case(
+        "set.yaml",
+        "'exec pg_ctl stop'",
+        "/etc/pgk/secrets/superuser",
+        "POD.containers[0].lifecycle.preStop.exec.command[2]: the volume mounted there has no file \
+        \"superuser\"",
+    );
+    case("set.yaml", "'exec pg_ctl stop'", "/etc/pgk/scripts/$SCRIPT", "");
+    case("set.yaml", "'exec pg_ctl stop'", "/etc/pgk/scripts/", "");
+    case("set.yaml", "'exec pg_ctl stop'", "/var/lib/postgresql/any", "");
+    case(
+        "scripts.yaml",
+        "  ready.sh:",
+        "  readiness.sh:",
+        "set.yaml: POD.containers[0].readinessProbe.exec.command[0]: the volume mounted there has no file \
+        \"ready.sh\"",
+    );
+}

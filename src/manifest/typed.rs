@@ -1,0 +1,270 @@
+//! One document alone: its YAML, its Kubernetes type, its names.
+
+use k8s_openapi::Resource;
+use k8s_openapi::api::{apps, batch, core, networking, policy, rbac};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Finding, field, yaml};
+use crate::render::Document;
+
+/// A document that is an object of a known kind.
+pub(super) struct Object {
+    document: String,
+    tree: Value,
+}
+
+impl Object {
+    /// The object as its type, if it is of that type.
+    pub(super) fn typed<T: Resource + DeserializeOwned>(&self) -> Option<T> {
+        let is_one = self.text("/apiVersion") == T::API_VERSION && self.kind() == T::KIND;
+        is_one.then(|| serde_json::from_value(self.tree.clone()).ok()).flatten()
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.text("/metadata/namespace")
+    }
+
+    pub(super) fn document(&self) -> &str {
+        &self.document
+    }
+
+    pub(super) fn finding(&self, path: impl Into<String>, message: impl Into<String>) -> Finding {
+        Finding { document: self.document.clone(), path: path.into(), message: message.into() }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.tree.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// Reads a document and checks it alone; `None` if it cannot be compared with others.
+pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
+    let mut object = Object { document: document.path.clone(), tree: Value::Null };
+    object.tree = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
+        Ok(Ok([tree])) => tree,
+        Ok(Err(trees)) => {
+            findings.push(object.finding("", format!("{} objects in a file meant for one", trees.len())));
+            return None;
+        }
+        Err(error) => {
+            findings.push(object.finding("", error));
+            return None;
+        }
+    };
+    let (api_version, kind) = (object.text("/apiVersion"), object.kind());
+    let Some(round_trip) = round_trip_of(api_version, kind) else {
+        let message = format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
+        findings.push(object.finding("", message));
+        return None;
+    };
+    match round_trip(object.tree.clone()) {
+        Ok(known) => compare(&object, &object.tree, &known, "", findings),
+        Err(error) => {
+            let before = findings.len();
+            blame(&object, round_trip, &object.tree, "", &|value| value, findings);
+            if findings.len() == before {
+                findings.push(object.finding("", error.to_string()));
+            }
+            return None;
+        }
+    }
+    check_name(&object, findings);
+    check_keys(&object, &object.tree, "", findings);
+    Some(object)
+}
+
+type RoundTrip = fn(Value) -> serde_json::Result<Value>;
+
+fn round_trip<T: DeserializeOwned + Serialize>(tree: Value) -> serde_json::Result<Value> {
+    serde_json::to_value(serde_json::from_value::<T>(tree)?)
+}
+
+/// The kinds that are known: the only list of them.
+macro_rules! kinds {
+    ($($kind:ty),+ $(,)?) => {
+        fn round_trip_of(api_version: &str, kind: &str) -> Option<RoundTrip> {
+            $(if api_version == <$kind as Resource>::API_VERSION && kind == <$kind as Resource>::KIND {
+                return Some(round_trip::<$kind>);
+            })+
+            None
+        }
+    };
+}
+
+kinds![
+    core::v1::ConfigMap,
+    core::v1::Endpoints,
+    core::v1::Namespace,
+    core::v1::PersistentVolumeClaim,
+    core::v1::Pod,
+    core::v1::Secret,
+    core::v1::Service,
+    core::v1::ServiceAccount,
+    apps::v1::Deployment,
+    apps::v1::StatefulSet,
+    batch::v1::CronJob,
+    batch::v1::Job,
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::ClusterRole,
+    rbac::v1::ClusterRoleBinding,
+    rbac::v1::Role,
+    rbac::v1::RoleBinding,
+];
+
+/// Compares the document with what its type keeps of it.
+///
+/// The type ignores a field that it doesn't know and fills in one that it requires, where the API server
+/// refuses both. It so also finds a volume claim template without `apiVersion` and `kind`: the API server
+/// adds these two, after which Argo CD sees a difference for ever.
+fn compare(object: &Object, written: &Value, known: &Value, path: &str, findings: &mut Vec<Finding>) {
+    match (written, known) {
+        (Value::Object(written), Value::Object(known)) => {
+            for (key, value) in written {
+                let path = field(path, key);
+                match known.get(key) {
+                    // Says nothing, yet `kubectl apply` reads it as "remove this field".
+                    _ if value.is_null() => findings.push(object.finding(path, "null: leave the field out")),
+                    Some(known) => compare(object, value, known, &path, findings),
+                    None => findings.push(object.finding(path, "unknown field")),
+                }
+            }
+            for key in known.keys().filter(|key| !written.contains_key(*key)) {
+                findings.push(object.finding(field(path, key), "required field is missing"));
+            }
+        }
+        (Value::Array(written), Value::Array(known)) if written.len() == known.len() => {
+            for (index, (written, known)) in written.iter().zip(known).enumerate() {
+                compare(object, written, known, &format!("{path}[{index}]"), findings);
+            }
+        }
+        (written, known) if same_scalar(written, known) => {}
+        _ => findings.push(object.finding(path, format!("{written} is understood as {known}"))),
+    }
+}
+
+/// A quantity may be written as a number, and is kept as a string. No other type takes one for the other.
+fn same_scalar(written: &Value, known: &Value) -> bool {
+    match (written, known) {
+        (Value::Number(number), Value::String(text)) => text.parse().ok() == number.as_f64(),
+        _ => written == known,
+    }
+}
+
+/// Finds the fields of which the type refuses the value, since serde's error doesn't say where it is.
+///
+/// Every field of a k8s-openapi type may be absent, so a document of one branch only (`wrap` puts a value
+/// at its place in it) fails if and only if something on that branch is wrong.
+fn blame(
+    object: &Object,
+    round_trip: RoundTrip,
+    value: &Value,
+    path: &str,
+    wrap: &dyn Fn(Value) -> Value,
+    findings: &mut Vec<Finding>,
+) {
+    let fits = |value| round_trip(wrap(value));
+    match value {
+        Value::Object(map) if fits(Value::Object(serde_json::Map::new())).is_ok() => {
+            for (key, child) in map {
+                let wrap = |child| wrap(Value::Object([(key.clone(), child)].into_iter().collect()));
+                blame(object, round_trip, child, &field(path, key), &wrap, findings);
+            }
+        }
+        Value::Array(items) if fits(Value::Array(Vec::new())).is_ok() => {
+            for (index, child) in items.iter().enumerate() {
+                let wrap = |child| wrap(Value::Array(vec![child]));
+                blame(object, round_trip, child, &format!("{path}[{index}]"), &wrap, findings);
+            }
+        }
+        _ => findings.extend(fits(value.clone()).err().map(|error| object.finding(path, error.to_string()))),
+    }
+}
+
+/// The object's name, as the API server wants it for its kind.
+fn check_name(object: &Object, findings: &mut Vec<Finding>) {
+    let name = object.name();
+    if name.is_empty() {
+        findings.push(object.finding("metadata.name", "required field is missing"));
+        return;
+    }
+    let (good, rule) = match object.kind() {
+        // These may be named `system:node`.
+        "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
+            (!matches!(name, "." | "..") && !name.contains(['/', '%']), "a path segment")
+        }
+        "Service" => {
+            (is_label_name(name) && !name.starts_with(|c: char| c.is_ascii_digit()), "an RFC 1035 label")
+        }
+        "Namespace" => (is_label_name(name), "an RFC 1123 label"),
+        _ => (is_subdomain(name), "an RFC 1123 subdomain"),
+    };
+    if !good {
+        findings.push(object.finding("metadata.name", format!("\"{name}\" is not {rule}")));
+    }
+}
+
+/// The syntax of labels and annotations, wherever they stand: also in pod and claim templates.
+fn check_keys(object: &Object, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+    if let Value::Array(items) = value {
+        for (index, item) in items.iter().enumerate() {
+            check_keys(object, item, &format!("{path}[{index}]"), findings);
+        }
+    }
+    let Value::Object(map) = value else { return };
+    for (key, child) in map {
+        let path = field(path, key);
+        let labels = matches!(key.as_str(), "labels" | "matchLabels" | "nodeSelector");
+        if labels || key == "annotations" {
+            for (key, value) in child.as_object().into_iter().flatten() {
+                if !is_qualified_name(key) {
+                    findings.push(object.finding(field(&path, key), "not a valid key"));
+                }
+                if labels && !value.as_str().is_some_and(|value| value.is_empty() || is_name(value)) {
+                    findings.push(object.finding(field(&path, key), format!("{value} is not a valid label")));
+                }
+            }
+        }
+        check_keys(object, child, &path, findings);
+    }
+}
+
+fn is_label_name(text: &str) -> bool {
+    text.len() <= 63 && is_dashed(text)
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dashed)
+}
+
+fn is_dashed(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.chars().all(|c| alphanumeric(c) || c == '-')
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+}
+
+/// The last part of a label's key, or a label's value.
+fn is_name(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= 63
+        && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '_' | '.'))
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+}
+
+/// `name` or `example.com/name`.
+fn is_qualified_name(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').unwrap_or(("none", text));
+    is_subdomain(prefix) && is_name(name)
+}

@@ -1,0 +1,400 @@
+//! What the README promises, tried in a real Kubernetes cluster. Each test measures what it tries.
+//!
+//! They need `kubectl`, and the environment variable `KUBECONFIG` for a cluster of three or more nodes that
+//! may be broken, whose default storage class makes volumes; without the variable they are skipped. Two of
+//! them lose a machine and start it again. `PGK_NODE_OFF`, `PGK_NODE_DELETE` and `PGK_NODE_ON` tell how:
+//! shell commands in which `{node}` stands for the node's name, such as `virsh destroy {node}`.
+//!
+//!     KUBECONFIG=… cargo test --test cluster -- --nocapture --test-threads=1
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "cluster/client.rs"]
+mod client;
+#[path = "cluster/command.rs"]
+mod command;
+#[path = "cluster/instance.rs"]
+mod instance;
+#[path = "cluster/machine.rs"]
+mod machine;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use client::{RO, RW};
+use command::{eventually, expect, seconds};
+use instance::{Delete, Instance};
+use machine::Machines;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn apply_on_an_empty_cluster() {
+    let Some(pg) = Instance::prepare("apply_on_an_empty_cluster") else {
+        return;
+    };
+    let begin = Instant::now();
+    pg.apply(&[]);
+    let replicas = pg.wait_until_streaming(2);
+    let ready = begin.elapsed();
+
+    let client = pg.client();
+    client.fill(100);
+    assert_eq!(client.sql(RO, "SELECT sum(n) FROM numbers").expect("a read"), "5050");
+    let refused = client.sql(RO, "INSERT INTO numbers VALUES (0)").expect_err("a write through pg-ro");
+    assert!(refused.contains("read-only transaction"), "{refused}");
+
+    // In the client's pod, so that the time to run kubectl does not count.
+    let addresses: Vec<_> = replicas.iter().map(|replica| replica.address.as_str()).collect();
+    let delays = client.bash(&format!(
+        r#"psql -qX --host pg-rw --command "INSERT INTO numbers VALUES (101)"
+        begin=${{EPOCHREALTIME/[.,]/}}
+        for replica in {}; do
+            until [ "$(psql -qAtX --host $replica --command "SELECT n FROM numbers WHERE n = 101")" = 101 ]; do
+                [ $SECONDS -lt 20 ]
+            done
+            echo $(((${{EPOCHREALTIME/[.,]/}} - begin) / 1000))
+        done"#,
+        addresses.join(" ")
+    ));
+    let delays = delays.expect("the write is seen on every replica");
+    let delays: Vec<u64> = delays.lines().map(|delay| delay.parse().expect("milliseconds")).collect();
+    println!(
+        "apply_on_an_empty_cluster: all ready after {}; a write seen after {delays:?} ms",
+        seconds(ready)
+    );
+    assert!(delays.len() == 2 && delays.iter().all(|delay| *delay <= 1000), "{delays:?}");
+}
+
+#[test]
+fn replica_pod_deleted() {
+    let Some(pg) = Instance::start("replica_pod_deleted", &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    for (how, longest_gap) in [(Delete::Gracefully, secs(5)), (Delete::ByForce, secs(8))] {
+        let reading = client.keep_reading();
+        let lost = pg.replicas().remove(0);
+        let begin = Instant::now();
+        pg.delete_pod(&lost, how);
+        pg.wait_until_streaming_without(2, |pod| pod.uid == lost.uid, secs(90));
+        let replaced = begin.elapsed();
+        let reads = reading.stop();
+        println!(
+            "replica_pod_deleted: {how:?}: replacement streams after {}; reads: {reads}",
+            seconds(replaced)
+        );
+        reads.assert_gap(longest_gap);
+    }
+}
+
+#[test]
+fn replica_vm_off() {
+    replica_loses_its_machine("replica_vm_off", "PGK_NODE_OFF");
+}
+
+#[test]
+fn replica_vm_deleted() {
+    replica_loses_its_machine("replica_vm_deleted", "PGK_NODE_DELETE");
+}
+
+fn replica_loses_its_machine(test: &str, how: &str) {
+    let Some(machines) = Machines::from_environment(how) else {
+        return;
+    };
+    let Some(pg) = Instance::start(test, &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    let primary = pg.primary();
+    let victim = pg.replicas().into_iter().find(|replica| replica.node != primary.node);
+    let victim = victim.expect("a replica on another node than the primary: this test needs three nodes");
+
+    let reading = client.keep_reading();
+    let begin = Instant::now();
+    let lost = machines.lose(&victim.node);
+    let replicas = pg.wait_until_streaming_without(2, |pod| pod.node == victim.node, secs(90));
+    let replaced = begin.elapsed();
+    let reads = reading.stop();
+    for replica in &replicas {
+        let rows = client.sql(&replica.address, "SELECT count(*) FROM numbers").expect("the replica answers");
+        assert_eq!(rows, "100", "{replica:?}");
+    }
+    println!("{test}: replacement ready after {}; reads meanwhile: {reads}", seconds(replaced));
+    lost.bring_back();
+    assert!(replaced <= secs(90), "{replaced:?}");
+}
+
+#[test]
+fn replica_fell_behind() {
+    // The primary keeps as little WAL as it can.
+    let Some(pg) = Instance::start(
+        "replica_fell_behind",
+        &[
+            "postgres.parameters.wal_keep_size=0",
+            "postgres.parameters.max_slot_wal_keep_size=16MB",
+            "postgres.parameters.min_wal_size=32MB",
+            "postgres.parameters.max_wal_size=48MB",
+        ],
+    ) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    let replica = pg.replicas().remove(0);
+    let receiver = pg.signal_receiver(&replica, "STOP");
+    pg.write_wal(12);
+    client.sql(RW, "INSERT INTO numbers VALUES (101)").expect("a write");
+    assert_eq!(pg.sql(&replica, "SELECT max(n) FROM numbers").expect("the replica answers"), "100");
+    let begin = Instant::now();
+    pg.shell(&replica, &format!("kill -CONT {receiver}")).expect("the receiver goes on");
+
+    let line = pg.wait_for_log(&replica, "fell behind", secs(60));
+    pg.wait_until_streaming(2);
+    let healed = begin.elapsed();
+    assert_eq!(pg.sql(&replica, "SELECT max(n) FROM numbers").expect("the replica answers"), "101");
+    let now = pg.look_at(&replica).expect("the pod is there");
+    assert_eq!(now.uid, replica.uid, "it is another pod");
+    println!(
+        "replica_fell_behind: streams again after {}, same pod, {} restarts; it said: {line}",
+        seconds(healed),
+        now.restarts
+    );
+}
+
+#[test]
+fn primary_pod_deleted_and_postgres_killed() {
+    let Some(pg) = Instance::start("primary_pod_deleted_and_postgres_killed", &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    for what in ["pod deleted", "PostgreSQL killed"] {
+        let reading = client.keep_reading();
+        let writing = client.keep_writing();
+        eventually("the first rows written", secs(20), || {
+            let rows = client.sql(RW, "SELECT count(*) FROM written")?;
+            expect(rows.parse::<u32>().is_ok_and(|rows| rows >= 10), rows)
+        });
+        let primary = pg.primary();
+        let gone = |now: &instance::Pod| now.uid != primary.uid || now.restarts > primary.restarts;
+        match what {
+            "pod deleted" => pg.delete_pod(&primary, Delete::Gracefully),
+            _ => drop(
+                pg.shell(&primary, "kill -9 $(head -1 $PGDATA/postmaster.pid)")
+                    .expect("PostgreSQL is killed"),
+            ),
+        }
+        eventually("the primary's restart", secs(60), || {
+            let now = pg.look_at(&primary)?;
+            expect(gone(&now) && now.ready, format!("{now:?}"))
+        });
+        pg.wait_until_streaming(2);
+        let (reads, writes) = (reading.stop(), writing.stop());
+        println!("primary_pod_deleted_and_postgres_killed: {what}: writes: {writes}; reads: {reads}");
+        let kept = client.sql(RW, "SELECT n FROM written").expect("a read");
+        let kept: std::collections::BTreeSet<u32> =
+            kept.lines().map(|n| n.parse().expect("a number")).collect();
+        let lost: Vec<_> = writes.done.iter().filter(|(n, _)| !kept.contains(n)).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        assert!(reads.done.iter().all(|(_, rows)| rows == "100"), "a read without all the rows");
+        reads.assert_gap(secs(3));
+        writes.assert_gap(secs(60));
+    }
+}
+
+#[test]
+fn primary_volume_lost() {
+    let Some(pg) = Instance::start("primary_volume_lost", &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    let (primary, replicas) = (pg.primary(), pg.replicas());
+    let claim = || pg.kubectl(&["get", "pvc", "data-pg-primary-0", "--output=jsonpath={.metadata.uid}"]);
+    let lost = claim().expect("the primary's volume");
+    pg.kubectl(&["delete", "pvc", "data-pg-primary-0", "--wait=false"]).expect("the volume is lost");
+    pg.delete_pod(&primary, Delete::Gracefully);
+    eventually("a new volume", secs(60), || claim().and_then(|now| expect(now != lost, now)));
+    let primary = eventually("a new pod that runs", secs(60), || {
+        let now = pg.primary();
+        pg.log(&now).and_then(|log| expect(now.uid != primary.uid && !log.is_empty(), log)).map(|()| now)
+    });
+
+    // It waits, and the replicas serve all the rows.
+    let reading = client.keep_reading();
+    let begin = Instant::now();
+    while begin.elapsed() < secs(60) {
+        let now = pg.look_at(&primary).expect("the pod is there");
+        assert!(!now.ready && now.uid == primary.uid, "{now:?}");
+        let database = pg.shell(&primary, "ls $PGDATA 2>&1 || true").expect("the pod answers");
+        assert!(database.contains("No such file"), "a database was made: {database}");
+        sleep(secs(2));
+    }
+    let reads = reading.stop();
+    let line = pg.wait_for_log(&primary, "WAITING FOR A HUMAN", secs(1));
+    assert!(line.contains("holds data"), "{line}");
+    for replica in &replicas {
+        pg.wait_for_log(replica, "the primary does not answer", secs(1));
+    }
+    assert!(reads.done.iter().all(|(_, rows)| rows == "100"), "a read without all the rows");
+    reads.assert_gap(secs(3));
+
+    // The way back.
+    let received = |replica: &&instance::Pod| -> u64 {
+        let bytes =
+            pg.sql(replica, "SELECT pg_last_wal_receive_lsn() - '0/0'::pg_lsn").expect("the replica answers");
+        bytes.parse().expect("a position in the WAL")
+    };
+    let newest = replicas.iter().max_by_key(received).expect("a replica");
+    let begin = Instant::now();
+    let restore = ["bash", "/etc/pgk/scripts/restore-from-replica.sh", &newest.address];
+    pg.kubectl_for(secs(90), &[&["exec", "pg-primary-0", "--"], &restore[..]].concat()).expect("a restore");
+    let same = pg.wait_until_streaming(2).iter().all(|now| replicas.iter().any(|then| then.uid == now.uid));
+    let restored = begin.elapsed();
+    assert!(same, "the replicas are not those that were there before");
+    client.sql(RW, "INSERT INTO numbers VALUES (101)").expect("a write");
+    for host in [RW, &replicas[0].address, &replicas[1].address] {
+        eventually("the new row everywhere", secs(5), || {
+            let sum = client.sql(host, "SELECT sum(n) FROM numbers")?;
+            expect(sum == "5151", format!("{host}: {sum}"))
+        });
+    }
+    println!(
+        "primary_volume_lost: reads meanwhile: {reads}; restored and streaming after {}",
+        seconds(restored)
+    );
+}
+
+#[test]
+fn replicas_scaled_up_and_down() {
+    let Some(pg) = Instance::start("replicas_scaled_up_and_down", &[]) else {
+        return;
+    };
+    let scale = |count: usize| {
+        let begin = Instant::now();
+        pg.kubectl(&["scale", "deployment", "pg-replica", &format!("--replicas={count}")])
+            .expect("it is scaled");
+        pg.wait_until_streaming(count);
+        begin.elapsed()
+    };
+    let (up, down) = (scale(5), scale(2));
+    let begin = Instant::now();
+    eventually("nothing left of the three that went", secs(60), || {
+        let left = pg.sql(
+            &pg.primary(),
+            "SELECT (SELECT count(*) FROM pg_stat_replication),
+                count(*) FILTER (WHERE temporary), count(*) FILTER (WHERE NOT temporary)
+            FROM pg_replication_slots",
+        )?;
+        expect(left == "2|2|0", format!("walsenders|temporary slots|other slots: {left}"))?;
+        let volumes = pg.kubectl(&["get", "pvc", "--output=name"])?;
+        expect(volumes.lines().count() == 3, volumes)
+    });
+    println!(
+        "replicas_scaled_up_and_down: 5 after {}, 2 after {}, nothing left of them {} later",
+        seconds(up),
+        seconds(down),
+        seconds(begin.elapsed())
+    );
+}
+
+#[test]
+fn restricted_namespace() {
+    let Some(pg) = Instance::prepare("restricted_namespace") else {
+        return;
+    };
+    // The namespace does warn: about this one.
+    let pod = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "bad"}, "spec": {
+        "selector": {"matchLabels": {"app": "bad"}}, "template": {"metadata": {"labels": {"app": "bad"}},
+        "spec": {"hostNetwork": true, "containers": [{"name": "bad", "image": "bad"}]}}}}"#;
+    let warned = pg.send(&["apply", "--dry-run=server", "-f", "-"], pod).stderr;
+    assert!(warned.contains("PodSecurity"), "no warning: {warned}");
+
+    let begin = Instant::now();
+    let warnings = pg.apply(&[]).stderr;
+    assert!(!warnings.contains("PodSecurity"), "{warnings}");
+    pg.wait_until_streaming(2);
+    println!(
+        "restricted_namespace: no warning about Pod Security ({}); ready after {}",
+        if warnings.is_empty() { "nor any other" } else { warnings.trim_end() },
+        seconds(begin.elapsed())
+    );
+}
+
+#[test]
+fn parameters_changed() {
+    let Some(pg) = Instance::start("parameters_changed", &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.fill(100);
+    let reading = client.keep_reading();
+    let begin = Instant::now();
+    pg.apply(&["postgres.parameters.work_mem=17MB", "postgres.parameters.max_connections=150"]);
+    eventually("the new values on every pod", secs(180), || {
+        let replicas = pg.replicas();
+        for pod in replicas.iter().chain([&pg.primary()]) {
+            let values =
+                pg.sql(pod, "SELECT current_setting('work_mem'), current_setting('max_connections')")?;
+            expect(values == "17MB|150", format!("{}: {values}", pod.name))?;
+        }
+        expect(replicas.len() == 2, format!("{replicas:?}"))
+    });
+    pg.wait_until_streaming(2);
+    let rolled_out = begin.elapsed();
+    let reads = reading.stop();
+    println!("parameters_changed: rolled out after {}; reads meanwhile: {reads}", seconds(rolled_out));
+    assert!(reads.done.iter().all(|(_, rows)| rows == "100"), "a read without all the rows");
+}
+
+#[test]
+fn readiness_of_replicas() {
+    let Some(pg) = Instance::start("readiness_of_replicas", &["q1.max-lag=16MB"]) else {
+        return;
+    };
+    let [replica, other] = &pg.replicas()[..] else { panic!("two replicas") };
+    let timed = |ready| {
+        let begin = Instant::now();
+        pg.wait_until_ready(replica, ready, secs(40));
+        assert!(pg.look_at(other).expect("the other replica").ready, "the other replica is to stay ready");
+        seconds(begin.elapsed())
+    };
+    let receiver = pg.signal_receiver(replica, "STOP");
+    let unready = timed(false);
+    pg.shell(replica, &format!("kill -CONT {receiver}")).expect("the receiver goes on");
+    println!(
+        "readiness_of_replicas: does not stream: unready after {unready}, ready again after {}",
+        timed(true)
+    );
+
+    pg.sql(replica, "SELECT pg_wal_replay_pause()").expect("replay pauses");
+    pg.write_wal(4);
+    let unready = timed(false);
+    pg.sql(replica, "SELECT pg_wal_replay_resume()").expect("replay goes on");
+    println!("readiness_of_replicas: lags: unready after {unready}, ready again after {}", timed(true));
+}
+
+#[test]
+fn password_changed() {
+    let Some(pg) = Instance::start("password_changed", &[]) else {
+        return;
+    };
+    let client = pg.client();
+    client.sql(RW, "SELECT 1").expect("the old password works");
+    let begin = Instant::now();
+    let patch = r#"{"stringData": {"app-password": "a new 'one' \\ with: $signs"}}"#;
+    pg.kubectl(&["patch", "secret", "pg-credentials", "--patch", patch]).expect("the Secret is changed");
+    eventually("the new password works", secs(150), || {
+        client
+            .bash(r#"PGPASSWORD="a new 'one' \\ with: \$signs" psql -qAtX --host pg-rw --command 'SELECT 1'"#)
+    });
+    let changed = begin.elapsed();
+    let refused = client.sql(RW, "SELECT 1").expect_err("the old password still works");
+    assert!(refused.contains("password authentication failed"), "{refused}");
+    println!("password_changed: the new one works after {}, the old one no more", seconds(changed));
+}

@@ -1,0 +1,207 @@
+//! A client inside the cluster: a pod with `psql`, which knows the application's password.
+
+use std::fmt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::command::{eventually, seconds, text_of};
+use super::instance::{Instance, Pod};
+
+/// The Service that leads to the primary.
+pub(crate) const RW: &str = "pg-rw";
+/// The Service that leads to the replicas.
+pub(crate) const RO: &str = "pg-ro";
+
+/// The client's pod.
+pub(crate) struct Client<'a> {
+    instance: &'a Instance,
+}
+
+impl<'a> Client<'a> {
+    /// Starts the pod beside the primary: the tests lose other nodes than that one.
+    pub(crate) fn start(instance: &'a Instance, primary: &Pod) -> Self {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"},
+            "spec": {
+                "nodeSelector": {"kubernetes.io/hostname": primary.node},
+                "terminationGracePeriodSeconds": 1,
+                "automountServiceAccountToken": false,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "client",
+                    "image": primary.image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "infinity"],
+                    "env": [
+                        {"name": "PGUSER", "value": "app"},
+                        {"name": "PGDATABASE", "value": "app"},
+                        {"name": "PGCONNECT_TIMEOUT", "value": "2"},
+                        {"name": "PGPASSWORD", "valueFrom": {
+                            "secretKeyRef": {"name": "pg-credentials", "key": "app-password"},
+                        }},
+                    ],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    },
+                }],
+            },
+        });
+        instance.send(&["create", "-f", "-"], &pod.to_string());
+        let limit = Duration::from_secs(60);
+        instance
+            .kubectl_for(limit, &["wait", "pod/client", "--for=condition=Ready", "--timeout=55s"])
+            .expect("the client is ready");
+        Self { instance }
+    }
+
+    /// What a script in the client's pod prints.
+    pub(crate) fn bash(&self, script: &str) -> Result<String, String> {
+        self.instance
+            .kubectl(&["exec", "client", "--", "bash", "-euc", script])
+            .map(|printed| printed.trim_end().to_owned())
+    }
+
+    /// The answer to an SQL statement sent to a host as the application.
+    pub(crate) fn sql(&self, host: &str, statement: &str) -> Result<String, String> {
+        let psql = ["timeout", "10", "psql", "-qAtX", "--host", host, "--command", statement];
+        self.instance
+            .kubectl(&[&["exec", "client", "--"], &psql[..]].concat())
+            .map(|printed| printed.trim_end().to_owned())
+    }
+
+    /// Makes the table `numbers` with 1 to `last` in it, and waits until the read-only Service shows them.
+    pub(crate) fn fill(&self, last: u32) {
+        let create = "CREATE TABLE numbers (n int PRIMARY KEY)";
+        self.sql(RW, create).expect("the table is made");
+        self.sql(RW, &format!("INSERT INTO numbers SELECT generate_series(1, {last})"))
+            .expect("rows are written");
+        for replica in self.instance.replicas() {
+            eventually("the rows on each replica", Duration::from_secs(10), || {
+                let count = self.sql(&replica.address, "SELECT count(*) FROM numbers")?;
+                if count == last.to_string() { Ok(()) } else { Err(count) }
+            });
+        }
+    }
+
+    /// Reads `numbers` over and over, until told to stop.
+    pub(crate) fn keep_reading(&self) -> Repeated<'_> {
+        self.repeat(RO, "SELECT count(*) FROM numbers")
+    }
+
+    /// Writes 1, 2, … into a new table, `written`, until told to stop.
+    pub(crate) fn keep_writing(&self) -> Repeated<'_> {
+        self.sql(RW, "CREATE TABLE IF NOT EXISTS written (n int PRIMARY KEY)").expect("the table is made");
+        self.sql(RW, "TRUNCATE written").expect("the table is emptied");
+        self.repeat(RW, "INSERT INTO written VALUES (%n)")
+    }
+
+    /// Some ten times a second, with a new connection each time, sends a statement to a host. `%n` in it
+    /// stands for 1, 2, …
+    fn repeat(&self, host: &str, statement: &str) -> Repeated<'_> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let stop = format!("/tmp/stop-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let script = r#"
+            host=$1 statement=$2 stop=$3 n=0
+            now() { echo -n "${EPOCHREALTIME/[.,]/} "; }
+            now; echo begin
+            until [ -e "$stop" ] || [ "$SECONDS" -ge 400 ]; do
+                n=$((n + 1)) outcome=failed
+                ! answer=$(timeout 5 psql -qAtX --host "$host" --command "${statement//%n/$n}" 2>&1) || outcome=done
+                now; echo "$outcome $n ${answer//$'\n'/ }"
+                sleep 0.1
+            done
+            now; echo end"#;
+        let output = tempfile::tempfile().expect("a temporary file");
+        let child = Command::new("kubectl")
+            .args(["--namespace", &self.instance.namespace, "exec", "client", "--"])
+            .args(["bash", "-c", script, "repeat", host, statement, &stop])
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a file descriptor"))
+            .spawn()
+            .expect("kubectl runs");
+        Repeated { client: self, child, output, stop }
+    }
+}
+
+/// A statement that is being repeated.
+pub(crate) struct Repeated<'a> {
+    client: &'a Client<'a>,
+    child: Child,
+    output: std::fs::File,
+    stop: String,
+}
+
+impl Repeated<'_> {
+    /// Ends it; how it went.
+    pub(crate) fn stop(mut self) -> Course {
+        self.client.bash(&format!("touch {}", self.stop)).expect("the client is told to stop");
+        eventually("the client's end", Duration::from_secs(20), || match self.child.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            running => Err(format!("{running:?}")),
+        });
+        Course::read(&text_of(self.output.try_clone().expect("a file descriptor")))
+    }
+}
+
+impl Drop for Repeated<'_> {
+    fn drop(&mut self) {
+        // Of interest only when a test fails before it has stopped it.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// How a repeated statement went.
+pub(crate) struct Course {
+    /// The number and the answer of each time that it was done.
+    pub(crate) done: Vec<(u32, String)>,
+    /// The longest time without one that was done.
+    pub(crate) longest_gap: Duration,
+    failures: Vec<String>,
+}
+
+impl Course {
+    fn read(output: &str) -> Self {
+        let (mut done, mut failures, mut longest_gap) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let mut last_done = None;
+        for line in output.lines() {
+            let (at, what) = line.split_once(' ').expect("a time and what happened then");
+            let at = Duration::from_micros(at.parse().expect("microseconds"));
+            let mut words = what.splitn(3, ' ');
+            match (words.next(), words.next(), words.next()) {
+                (Some("done"), Some(n), Some(answer)) => {
+                    done.push((n.parse().expect("a number"), answer.to_owned()));
+                }
+                (Some("failed"), ..) => {
+                    failures.push(line.to_owned());
+                    continue;
+                }
+                (Some("begin" | "end"), ..) => {}
+                _ => panic!("the client printed: {line}"),
+            }
+            longest_gap = longest_gap.max(at.saturating_sub(last_done.unwrap_or(at)));
+            last_done = Some(at);
+        }
+        assert!(output.ends_with("end\n"), "the client's loop was cut short:\n{output}");
+        Self { done, longest_gap, failures }
+    }
+
+    /// Fails the test if it was not done for longer than `limit`, or if hardly anything was done at all.
+    pub(crate) fn assert_gap(&self, limit: Duration) {
+        let last: Vec<_> = self.failures.iter().rev().take(20).collect();
+        assert!(self.longest_gap <= limit, "{self}, more than {limit:?}; the last failures: {last:#?}");
+        assert!(self.done.len() >= 10, "{self}");
+    }
+}
+
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { done, failures, longest_gap } = self;
+        write!(f, "longest gap {} ({} done, {} failed)", seconds(*longest_gap), done.len(), failures.len())
+    }
+}
