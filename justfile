@@ -28,6 +28,19 @@ deny:
 cluster:
     cargo test --locked --test cluster -- --nocapture --test-threads 1
 
+# The cluster tests several times over; what they measured goes to docs/proof/q1.txt
+measure times="3":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    {
+        echo "# just measure {{times}}, $(date --utc +%Y-%m-%d), commit $(git rev-parse --short HEAD)"
+        echo "# $(kubectl version | sed -n "s/^Server Version: /Kubernetes /p"), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
+        for ((run = 1; run <= {{times}}; run++)); do
+            echo "## run $run"
+            just cluster 2>&1 | tee /dev/stderr | grep -oE '[a-z_]+: .*[0-9] (s|ms).*|^test result.*' || true
+        done
+    } >docs/proof/q1.txt
+
 # Render tp8/ again
 tp8:
     cargo run --locked --quiet -- gen q1 -o tp8/Q1

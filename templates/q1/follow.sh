@@ -16,9 +16,12 @@ where_am_i="SELECT coalesce(
 # Is the segment with position %s older than the oldest that the primary has? (Names without timeline.)
 is_gone="SELECT substr(pg_walfile_name('%s'), 9) < min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}\$'"
 
-alone_since=''
+alone_since='' looked_at=0
 follow() {
 	local position ours theirs
+	# As long as it streams, a look every five seconds is enough.
+	if [ "$said_key" = streaming ] && [ $((SECONDS - looked_at)) -lt 5 ]; then return 0; fi
+	looked_at=$SECONDS
 	write_pgpass
 	position=$(local_sql "$where_am_i") || return 0
 	if [ "$position" = streaming ]; then

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -150,8 +150,12 @@ impl Instance {
             let all_ready = replicas.iter().chain([primary]).all(|pod| pod.ready);
             let pods = || format!("{primary:?} {replicas:?}");
             expect(names.len() == count && all_ready && !replicas.iter().any(&lost), pods())?;
-            let streaming = self
-                .sql(primary, "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'")?;
+            // Those of a pg_basebackup, which streams, too, have other slots.
+            let streaming = self.sql(
+                primary,
+                "SELECT application_name FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid
+                WHERE state = 'streaming' AND slot_name LIKE 'pg_walreceiver%'",
+            )?;
             let streaming: BTreeSet<&str> = streaming.lines().collect();
             expect(streaming == names, format!("these stream: {streaming:?}, of these: {names:?}"))?;
             Ok(replicas)
@@ -229,6 +233,23 @@ impl Instance {
         Client::start(self, &self.primary())
     }
 
+    /// Deletes the namespace and waits for its end. What takes time to end goes first: the namespace's own
+    /// deletion looks only now and then whether something is left.
+    fn delete(&self) -> Result<(), String> {
+        let slow = "statefulsets,deployments,pods,persistentvolumeclaims";
+        let nothing = |left: String| expect(left.is_empty(), format!("these are left: {left}"));
+        let ended = within(Duration::from_secs(30), || {
+            self.kubectl(&["delete", slow, "--all", "--grace-period=1", "--wait=false"])?;
+            self.kubectl(&["get", "pods,persistentvolumeclaims", "--output=name"]).and_then(nothing)
+        });
+        self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"])?;
+        within(Duration::from_secs(60), || {
+            self.kubectl(&["get", "namespace", &self.namespace, "--output=name", "--ignore-not-found"])
+                .and_then(nothing)
+        })
+        .map_err(|error| format!("{error}; {ended:?}"))
+    }
+
     /// What somebody needs to see who has to find out why a test failed.
     fn print_everything(&self) {
         println!("---- {}", self.namespace);
@@ -252,22 +273,9 @@ impl Drop for Instance {
         if std::thread::panicking() {
             self.print_everything();
         }
-        let namespace = &self.namespace;
         // A panic here would hide that of the test, so what goes wrong is only printed.
-        if let Err(error) =
-            self.kubectl(&["delete", "namespace", namespace, "--wait=false", "--ignore-not-found"])
-        {
-            println!("{namespace} is left over: {error}");
-        }
-        let begin = Instant::now();
-        let gone = within(Duration::from_secs(90), || {
-            let left =
-                self.kubectl(&["get", "namespace", namespace, "--output=name", "--ignore-not-found"])?;
-            expect(left.is_empty(), format!("{left} is there after {:?}", begin.elapsed()))
-        });
-        if let Err(error) = gone {
-            println!("{namespace} is left over: {error}");
-            let _ = self.kubectl(&["get", "pods,pvc", "--output=wide"]).map(|left| println!("{left}"));
+        if let Err(error) = self.delete() {
+            println!("{} is left over: {error}", self.namespace);
         }
     }
 }
