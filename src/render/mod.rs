@@ -48,13 +48,14 @@ impl Renderer {
     pub fn new(values: &impl Serialize, files: Vec<&'static str>) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(
-            SyntaxConfig::builder()
-                .trim_blocks(true)
-                .lstrip_blocks(true)
-                .keep_trailing_newline(true)
-                .build()?,
-        );
+        // A comment is not `{#`, which Bash has in `${#array[@]}`.
+        let mut syntax = SyntaxConfig::builder();
+        syntax
+            .comment_delimiters("{//", "//}")
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .keep_trailing_newline(true);
+        environment.set_syntax(syntax.build()?);
         environment.set_loader(|name| Ok(templates::source(name).map(ToOwned::to_owned)));
         environment.set_auto_escape_callback(|name| match Kind::of(name) {
             Some(kind) => AutoEscape::Custom(kind.name().into()),

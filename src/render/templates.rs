@@ -35,6 +35,7 @@ templates! {
     "q1/restore-from-replica.sh"
     "q1/service-replicas.yaml"
     "q1/statefulset-primary.yaml"
+    "q1/tell.sh"
 }
 
 /// The text of the template `name`, a path below `templates/`.

@@ -51,7 +51,7 @@ pub struct Names {
     pub rw: String,
     /// The Service that reaches the replicas.
     pub ro: String,
-    /// The headless Service that lists every replica's pod, ready or not.
+    /// The Service of every replica's pod, ready or not, where it says whether it holds data.
     pub replicas: String,
     /// The primary's `StatefulSet`.
     pub primary: String,

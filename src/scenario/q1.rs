@@ -24,6 +24,7 @@ pub static Q1: Scenario = Scenario {
         "q1/restore-from-replica.sh",
         "q1/ready-primary.sh",
         "q1/replica.sh",
+        "q1/tell.sh",
         "q1/clone.sh",
         "q1/follow.sh",
         "q1/ready-replica.sh",

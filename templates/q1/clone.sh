@@ -1,21 +1,9 @@
 # shellcheck shell=bash disable=SC2154
 # How a replica becomes a copy of the primary. Sourced by replica.sh.
 
-# While a replica holds no data it says so on port 5433: the primary asks before it creates a database.
-say_empty() {
-	perl -MIO::Socket::IP -e '
-		my @port = (LocalPort => 5433, Listen => 5, ReuseAddr => 1);
-		my $door = IO::Socket::IP->new(@port, LocalHost => "::", V6Only => 0)
-			|| IO::Socket::IP->new(@port, LocalHost => "0.0.0.0") || die "port 5433: $@";
-		while (my $caller = $door->accept) { print $caller "empty"; close $caller }' &
-	beacon=$!
-}
-
 clone() {
-	local beacon='' need room
-	if [ ! -e "$data" ]; then
-		say_empty
-	else
+	local need room
+	if [ -e "$data" ]; then
 		# The old copy stays until the new one is whole, where there is room for both.
 		need=$(du -sk "$data" | cut -f1)
 		room=$(df -Pk "$data" | awk 'NR == 2 {print $4}')
@@ -35,7 +23,6 @@ clone() {
 		pause 1
 	done
 	touch "$new/standby.signal"
-	[ -z "$beacon" ] || kill "$beacon"
 	rm -rf "$data.old"
 	[ ! -e "$data" ] || mv "$data" "$data.old"
 	mv "$new" "$data"

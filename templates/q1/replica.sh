@@ -3,11 +3,14 @@
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=tell.sh
+. /etc/pgk/scripts/tell.sh
 # shellcheck source-path=SCRIPTDIR source=clone.sh
 . /etc/pgk/scripts/clone.sh
 # shellcheck source-path=SCRIPTDIR source=follow.sh
 . /etc/pgk/scripts/follow.sh
 
+tell_what_i_hold
 write_pgpass
 # A container that ended while it replaced its copy by a newer one.
 if [ ! -e "$data" ] && [ -e "$data.old" ]; then mv "$data.old" "$data"; fi

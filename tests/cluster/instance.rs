@@ -41,12 +41,20 @@ pub(crate) enum Delete {
     ByForce,
 }
 
+/// Whether there is a cluster to test in; a line that says so if there is none.
+pub(crate) fn is_there_a_cluster() -> bool {
+    let is_there = std::env::var("KUBECONFIG").is_ok_and(|paths| !paths.is_empty());
+    if !is_there {
+        println!("skipped: no cluster (KUBECONFIG is not set)");
+    }
+    is_there
+}
+
 impl Instance {
     /// A new, empty namespace that enforces the `restricted` Pod Security level, with the Secret in it.
     /// `None`, and a line that says so, without a cluster.
     pub(crate) fn prepare(test: &str) -> Option<Self> {
-        if std::env::var("KUBECONFIG").unwrap_or_default().is_empty() {
-            println!("skipped: no cluster (KUBECONFIG is not set)");
+        if !is_there_a_cluster() {
             return None;
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

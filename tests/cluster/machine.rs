@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::command::{SOON, expect, run, within};
+use super::instance::is_there_a_cluster;
 
 /// How to lose a node's machine and how to start it again: commands for a shell, in which `{node}` stands
 /// for the node's name.
@@ -25,6 +26,9 @@ impl Machines {
     /// The command that the environment variable `lose` gives, and that of `PGK_NODE_ON`. `None`, and a line
     /// that says so, without them.
     pub(crate) fn from_environment(lose: &str) -> Option<Self> {
+        if !is_there_a_cluster() {
+            return None;
+        }
         let command = |name| {
             let command = std::env::var(name).ok().filter(|command| !command.is_empty());
             if command.is_none() {
