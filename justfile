@@ -26,7 +26,7 @@ deny:
 # The cluster tests, on the cluster of KUBECONFIG; PGK_NODE_OFF, PGK_NODE_ON and PGK_NODE_DELETE are the
 # commands that take its nodes away, with {node} for the name
 cluster:
-    cargo test --locked --test cluster -- --nocapture --test-threads 1
+    cargo test --locked --test cluster --test drill -- --nocapture --test-threads 1
 
 # The cluster tests several times over; what they measured goes to docs/proof/q1.txt
 measure times="3":

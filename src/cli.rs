@@ -24,6 +24,9 @@ pub enum Command {
     Gen(Gen),
     /// Print the Secret with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
+    /// Break a cluster on purpose while a load runs, and prove what it kept.
+    #[cfg(feature = "drill")]
+    Drill(Box<crate::drill::Arguments>),
 }
 
 /// Arguments of `pgk gen`.

@@ -13,6 +13,8 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "drill")]
+pub mod drill;
 pub mod emit;
 pub mod error;
 pub mod manifest;

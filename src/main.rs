@@ -11,6 +11,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Gen(arguments) => commands::generate(arguments),
         Command::Secret(arguments) => commands::secret(arguments),
+        #[cfg(feature = "drill")]
+        Command::Drill(arguments) => commands::drill(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,12 @@
 //! One file a command, each thin: it calls the pipeline's steps in order.
 
+#[cfg(feature = "drill")]
+mod drill;
 mod generate;
 mod secret;
 
+#[cfg(feature = "drill")]
+pub use drill::drill;
 pub use generate::generate;
 pub use secret::secret;
 

@@ -58,14 +58,20 @@ fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
             .at(place(None))
             .help("give the path of a YAML file after -f, or leave -f out for the defaults")
     })?;
-    parse(&text).map_err(|error| {
-        let position = error.location().and_then(|location| {
-            let (line, column) =
-                (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
-            Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
-        });
-        explain(&error).at(place(position))
-    })
+    parse(&text).map_err(|error| diagnose(&error, &shown, &text, KEYS))
+}
+
+/// Where a user finds what a configuration may hold.
+const KEYS: &str = "`pgk gen --help` lists every key";
+
+/// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
+pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
+    let position = error.location().and_then(|location| {
+        let (line, column) =
+            (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
+        Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
+    });
+    explain(error, help).at(Place::File { path: path.to_owned(), position })
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
@@ -89,9 +95,8 @@ fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
 }
 
 /// What is wrong and what to do, in the user's words rather than the parser's.
-fn explain(error: &serde_yaml::Error) -> Diagnostic {
+fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     use serde_yaml::Error as E;
-    const KEYS: &str = "`pgk gen --help` lists every key";
     match error.without_snippet() {
         E::SerdeUnknownField { field, expected, .. } => {
             let help = match similar(field, expected) {
@@ -107,10 +112,10 @@ fn explain(error: &serde_yaml::Error) -> Diagnostic {
         E::MultipleDocuments { .. } => Diagnostic::new("the configuration holds more than one YAML document")
             .help("describe one instance a file"),
         E::Unexpected { expected: "mapping start", .. } => {
-            Diagnostic::new("a map of settings is expected here").help(KEYS)
+            Diagnostic::new("a map of settings is expected here").help(help)
         }
         E::Unexpected { expected: "string scalar", .. } => {
-            Diagnostic::new("a single value is expected here").help(KEYS)
+            Diagnostic::new("a single value is expected here").help(help)
         }
         other => {
             // Without the position, which the diagnostic shows in its own way.
@@ -118,7 +123,7 @@ fn explain(error: &serde_yaml::Error) -> Diagnostic {
             let position =
                 error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
             Diagnostic::new(position.and_then(|position| text.strip_suffix(&position)).unwrap_or(&text))
-                .help(KEYS)
+                .help(help)
         }
     }
 }
@@ -151,7 +156,7 @@ fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<L
     let tree = parts.iter().rev().fold(Json::from(value), |tree, part| Json::from_iter([(*part, tree)]));
     // JSON is YAML: one reader, and so one set of messages, for files and arguments.
     parse(&tree.to_string()).map_err(|error| {
-        let diagnostic = explain(&error);
+        let diagnostic = explain(&error, KEYS);
         let column = flag.len() + 2 + wrong_part(argument, key, value, &diagnostic.what);
         diagnostic.at(Place::Argument { text: format!("{flag} {argument}"), column })
     })

@@ -21,6 +21,7 @@ templates! {
     "common/service-ro.yaml"
     "common/service-rw.yaml"
     "common/settings.sh"
+    "drill/pod.yaml"
     "q1/README.en.md"
     "q1/README.fr.md"
     "q1/clone.sh"

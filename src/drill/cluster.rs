@@ -1,0 +1,263 @@
+//! The cluster as a drill sees it: the members of one instance, and what can be done to them.
+//!
+//! Every call is bounded in time, as the cluster is broken on purpose while it is asked.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
+use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
+use kube::{Client, Config};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
+
+use crate::render::hex;
+
+/// The longest that one call may take, to the API server or through it into a pod.
+const CALL: Duration = Duration::from_secs(10);
+/// The longest that reading a stream's ledger may take.
+const LONG_CALL: Duration = Duration::from_secs(60);
+/// The container that runs PostgreSQL.
+const POSTGRES: &str = "postgres";
+
+/// One instance in the cluster of the current context.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    client: Client,
+    /// Where the instance is.
+    pub(super) namespace: String,
+    /// The instance's name.
+    pub(super) name: String,
+}
+
+/// A member of the instance: a pod that runs PostgreSQL.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) pod: String,
+    pub(super) uid: String,
+    pub(super) node: String,
+    pub(super) image: String,
+    /// `primary` or `replica`.
+    pub(super) role: String,
+    pub(super) ready: bool,
+    /// It is about to end.
+    pub(super) ending: bool,
+    /// How often its container was started again.
+    pub(super) restarts: i32,
+    /// The claim of its data.
+    pub(super) claim: Option<String>,
+}
+
+/// What the primary says of the whole.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) timeline: u32,
+    /// The pods that stream from it.
+    pub(super) streaming: Vec<String>,
+}
+
+impl Cluster {
+    /// The instance `name` in `namespace`, or in that of the current context.
+    pub(super) async fn connect(name: String, namespace: Option<String>) -> anyhow::Result<Self> {
+        let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
+        config.connect_timeout = Some(CALL);
+        config.read_timeout = Some(LONG_CALL);
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        Ok(Self { client: Client::try_from(config)?, namespace, name })
+    }
+
+    /// The versions of Kubernetes and PostgreSQL, for the report.
+    pub(super) async fn versions(&self) -> anyhow::Result<String> {
+        let kubernetes =
+            bounded(self.client.apiserver_version()).await.context("cannot ask for the version")?;
+        let postgres = match self.members().await?.iter().find(|one| one.ready) {
+            Some(member) => self.sql(&member.pod, "SHOW server_version").await?,
+            None => "unknown".to_owned(),
+        };
+        let pgk = env!("CARGO_PKG_VERSION");
+        Ok(format!("pgk {pgk}, PostgreSQL {postgres}, Kubernetes {}", kubernetes.git_version))
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The instance's members, by name.
+    pub(super) async fn members(&self) -> anyhow::Result<Vec<Member>> {
+        let selector =
+            format!("app.kubernetes.io/name=postgresql,app.kubernetes.io/instance={},role", self.name);
+        let pods = self.pods();
+        let params = ListParams::default().labels(&selector);
+        let list = bounded(pods.list(&params)).await.context("cannot list the members")?;
+        let mut members: Vec<_> = list.into_iter().map(Member::read).collect();
+        members.sort_by(|a, b| a.pod.cmp(&b.pod));
+        Ok(members)
+    }
+
+    /// Names of the nodes, and whether each is ready and takes pods.
+    pub(super) async fn nodes(&self) -> anyhow::Result<Vec<(String, bool)>> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let list = bounded(nodes.list(&ListParams::default())).await.context("cannot list the nodes")?;
+        let ready = |node: &Node| {
+            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let is_ready = conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True");
+            is_ready && node.spec.as_ref().is_none_or(|spec| spec.taints.iter().flatten().next().is_none())
+        };
+        Ok(list
+            .into_iter()
+            .map(|node| (node.metadata.name.clone().unwrap_or_default(), ready(&node)))
+            .collect())
+    }
+
+    /// What `command` in a pod's container prints; its failure is an error with what it printed.
+    pub(super) async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> anyhow::Result<String> {
+        let what = || format!("cannot run a command in the pod {pod}");
+        let limit = if container == POSTGRES { CALL } else { LONG_CALL };
+        let run = async {
+            let params = AttachParams::default().container(container).stdout(true).stderr(true);
+            let mut process = self.pods().exec(pod, command.iter().copied(), &params).await?;
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            let status = process.take_status();
+            let (mut out, mut err) = (process.stdout(), process.stderr());
+            let read_out = async {
+                match &mut out {
+                    Some(out) => out.read_to_end(&mut stdout).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            let read_err = async {
+                match &mut err {
+                    Some(err) => err.read_to_end(&mut stderr).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(read_out, read_err)?;
+            let status = match status {
+                Some(status) => status.await,
+                None => None,
+            };
+            let text = String::from_utf8_lossy(&stdout).into_owned();
+            if status.is_some_and(|status| status.status.as_deref() == Some("Success")) {
+                return Ok(text);
+            }
+            bail!("{}{}", text.trim_end(), String::from_utf8_lossy(&stderr).trim_end())
+        };
+        timeout(limit, run)
+            .await
+            .with_context(|| format!("no answer in {limit:?}"))
+            .and_then(|done| done)
+            .with_context(what)
+    }
+
+    /// The answer to an SQL statement, asked as the superuser in the member's pod.
+    pub(super) async fn sql(&self, pod: &str, statement: &str) -> anyhow::Result<String> {
+        let command =
+            ["timeout", "8", "psql", "--no-psqlrc", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement];
+        Ok(self.exec(pod, POSTGRES, &command).await?.trim_end().to_owned())
+    }
+
+    /// What the primary says of the whole.
+    pub(super) async fn state(&self, primary: &str) -> anyhow::Result<State> {
+        let answer = self
+            .sql(
+                primary,
+                "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) UNION ALL
+                (SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1)",
+            )
+            .await?;
+        let (timeline, streaming) = answer.split_once('\n').unwrap_or((&answer, ""));
+        let timeline = u32::from_str_radix(timeline, 16).context("the primary says no timeline")?;
+        Ok(State { timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
+    }
+
+    /// Ends a pod: in its own time, or at once.
+    pub(super) async fn delete_pod(&self, pod: &str, by_force: bool) -> anyhow::Result<()> {
+        let params = if by_force { DeleteParams::default().grace_period(0) } else { DeleteParams::default() };
+        ignore_missing(bounded(self.pods().delete(pod, &params)).await.map(drop))
+            .with_context(|| format!("cannot delete the pod {pod}"))
+    }
+
+    /// Asks for a claim to be deleted; it goes when no pod uses it any more.
+    pub(super) async fn delete_claim(&self, claim: &str) -> anyhow::Result<()> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
+        ignore_missing(bounded(claims.delete(claim, &DeleteParams::default())).await.map(drop))
+            .with_context(|| format!("cannot delete the claim {claim}"))
+    }
+
+    /// Creates a pod from its manifest.
+    pub(super) async fn create_pod(&self, manifest: &str) -> anyhow::Result<()> {
+        let pod: Pod = serde_yaml::from_str(manifest).context("a template of pgk is broken")?;
+        bounded(self.pods().create(&PostParams::default(), &pod))
+            .await
+            .context("cannot create a load pod")?;
+        Ok(())
+    }
+
+    /// Pods that drills of this instance have created, by name, and whether each is ready.
+    pub(super) async fn load_pods(&self) -> anyhow::Result<Vec<(String, bool)>> {
+        let selector = format!("app.kubernetes.io/name=pgk-drill,app.kubernetes.io/instance={}", self.name);
+        let pods = self.pods();
+        let params = ListParams::default().labels(&selector);
+        let list = bounded(pods.list(&params)).await.context("cannot list the load pods")?;
+        Ok(list
+            .into_iter()
+            .map(|pod| (pod.metadata.name.clone().unwrap_or_default(), is_ready(&pod)))
+            .collect())
+    }
+
+    /// A short random name for this drill's pods.
+    pub(super) fn nonce() -> anyhow::Result<String> {
+        let mut bytes = [0; 4];
+        getrandom::fill(&mut bytes).context("the operating system has no random numbers")?;
+        Ok(hex(&bytes))
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
+    Ok(timeout(CALL, call).await.with_context(|| format!("the API server did not answer in {CALL:?}"))??)
+}
+
+/// What is to be removed and is not there any more is no error.
+fn ignore_missing(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    match done {
+        Err(error) if matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 404) => {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+impl Member {
+    fn read(pod: Pod) -> Self {
+        let ready = is_ready(&pod);
+        let name = pod.metadata.name.unwrap_or_default();
+        let spec = pod.spec.unwrap_or_default();
+        let container = spec.containers.iter().find(|one| one.name == POSTGRES);
+        let restarts = pod
+            .status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().flatten())
+            .find(|one| one.name == POSTGRES)
+            .map_or(0, |one| one.restart_count);
+        let claim = spec.volumes.iter().flatten().find(|volume| volume.name == "data").and_then(|volume| {
+            let own = volume.ephemeral.as_ref().map(|_| format!("{name}-data"));
+            volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.clone()).or(own)
+        });
+        Self {
+            uid: pod.metadata.uid.unwrap_or_default(),
+            node: spec.node_name.unwrap_or_default(),
+            image: container.and_then(|one| one.image.clone()).unwrap_or_default(),
+            role: pod.metadata.labels.unwrap_or_default().remove("role").unwrap_or_default(),
+            ready,
+            ending: pod.metadata.deletion_timestamp.is_some(),
+            restarts,
+            claim,
+            pod: name,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What can be done to a cluster: each event, what it stands for, what it needs, and how it is done.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context as _, ensure};
+use tokio::process::Command;
+
+use super::cluster::{Cluster, Member};
+use crate::error::Diagnostic;
+
+/// An event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // each is explained where a user sees it: in `EVENTS`
+pub enum Event {
+    PodDelete,
+    PodForce,
+    PostgresKill,
+    VolumeDelete,
+    Switchover,
+    NodeOff,
+    NodeDelete,
+    NodeCut,
+    AllOff,
+    TotalLoss,
+}
+
+/// Every event: its name, what it stands for, what it needs besides a cluster.
+pub const EVENTS: [(Event, &str, &str, &str); 10] = [
+    (Event::PodDelete, "pod-delete", "a pod that Kubernetes stops: a node drain, a rollout", ""),
+    (Event::PodForce, "pod-force", "a pod that vanishes: deleted with no grace", ""),
+    (Event::PostgresKill, "postgres-kill", "a crash: SIGKILL to PostgreSQL", ""),
+    (Event::VolumeDelete, "volume-delete", "a lost disk: the claim and the pod are deleted", ""),
+    (
+        Event::Switchover,
+        "switchover",
+        "a planned hand-over to a replica",
+        "a scenario with an election (Q2, Q3)",
+    ),
+    (
+        Event::NodeOff,
+        "node-off",
+        "a machine that loses power, its Node object stays",
+        "--node-off, --node-on",
+    ),
+    (Event::NodeDelete, "node-delete", "a machine that is deleted with its disk", "--node-delete, --node-on"),
+    (Event::NodeCut, "node-cut", "a machine that is cut from the network", "--node-cut, --node-heal"),
+    (Event::AllOff, "all-off", "a power cut: every node, and on again", "--node-off, --node-on"),
+    (Event::TotalLoss, "total-loss", "every pod and every claim is deleted", "--yes and --confirm NAME"),
+];
+
+impl FromStr for Event {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        EVENTS.iter().find(|one| one.1 == text).map(|one| one.0).ok_or_else(|| {
+            let names: Vec<_> = EVENTS.iter().map(|one| one.1).collect();
+            format!("there is no event `{}`: the events are {}", text.escape_debug(), names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(EVENTS.iter().find(|one| one.0 == *self).map_or("", |one| one.1))
+    }
+}
+
+/// Whom an event befalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Target {
+    /// The primary.
+    Primary,
+    /// One replica.
+    Replica,
+    /// Every member.
+    All,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+            Self::All => "all",
+        })
+    }
+}
+
+/// The platform's commands, for a shell; `{node}` in them is replaced by the node's name.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct NodeCommands {
+    /// Powers a node off, e.g. 'docker stop {node}' (kind) or 'openstack server stop {node}'
+    #[arg(long, value_name = "COMMAND")]
+    pub node_off: Option<String>,
+    /// Powers it on again, e.g. 'docker start {node}'
+    #[arg(long, value_name = "COMMAND")]
+    pub node_on: Option<String>,
+    /// Deletes a node, its disk and its Node object
+    #[arg(long, value_name = "COMMAND")]
+    pub node_delete: Option<String>,
+    /// Cuts a node from the network, e.g. 'docker network disconnect kind {node}'
+    #[arg(long, value_name = "COMMAND")]
+    pub node_cut: Option<String>,
+    /// Connects it again
+    #[arg(long, value_name = "COMMAND")]
+    pub node_heal: Option<String>,
+}
+
+impl Event {
+    /// Whether it takes whole nodes.
+    pub fn takes_nodes(self) -> bool {
+        matches!(self, Self::NodeOff | Self::NodeDelete | Self::NodeCut | Self::AllOff)
+    }
+
+    /// The command that takes a node, and the one that brings it back.
+    fn commands(self, commands: &NodeCommands) -> Result<(&str, &str), Diagnostic> {
+        let (take, give) = match self {
+            Self::NodeDelete => (("--node-delete", &commands.node_delete), ("--node-on", &commands.node_on)),
+            Self::NodeCut => (("--node-cut", &commands.node_cut), ("--node-heal", &commands.node_heal)),
+            _ => (("--node-off", &commands.node_off), ("--node-on", &commands.node_on)),
+        };
+        let get = |(flag, command): (&str, &'_ Option<String>)| {
+            match command {
+            Some(command) if command.contains("{node}") => Ok(command.clone()),
+            Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which node"))
+                .help("put {node} where the node's name goes")),
+            None => Err(Diagnostic::new(format!("{self} needs {flag}"))
+                .help("give the platform's command, with {node} for the node's name; `pgk drill --help` has examples")),
+        }
+        };
+        get(take)?;
+        get(give)?;
+        Ok((take.1.as_deref().unwrap_or_default(), give.1.as_deref().unwrap_or_default()))
+    }
+
+    /// Refuses what cannot be done, or would destroy the last copy of the data.
+    ///
+    /// # Errors
+    /// A [`Diagnostic`] that says what is missing.
+    pub(super) fn check(
+        self,
+        victims: &[Member],
+        members: &[Member],
+        commands: &NodeCommands,
+        yes: bool,
+        confirmed: bool,
+    ) -> Result<(), Diagnostic> {
+        if self.takes_nodes() {
+            self.commands(commands)?;
+        }
+        if self == Self::Switchover {
+            return Err(Diagnostic::new("this instance has no election, so nothing to switch over to")
+                .help("a switchover needs a scenario with Patroni (Q2, Q3)"));
+        }
+        if self == Self::TotalLoss && !(yes && confirmed) {
+            return Err(Diagnostic::new("total-loss deletes every copy of the data in the cluster")
+                .help("if that is meant, add --yes --confirm NAME with the instance's name"));
+        }
+        let destroys = matches!(self, Self::VolumeDelete | Self::NodeDelete);
+        let keeps_a_copy = members.iter().any(|one| !victims.iter().any(|victim| victim.pod == one.pod));
+        if destroys && !keeps_a_copy && !yes {
+            return Err(Diagnostic::new(format!("{self} would destroy the last copy of the data"))
+                .help("if that is meant, add --yes"));
+        }
+        Ok(())
+    }
+
+    /// Makes it happen to `victims`, on `nodes` where it takes nodes.
+    pub(super) async fn trigger(
+        self,
+        cluster: &Cluster,
+        victims: &[Member],
+        nodes: &[String],
+        commands: &NodeCommands,
+    ) -> anyhow::Result<()> {
+        if self.takes_nodes() {
+            let (take, _) = self.commands(commands)?;
+            for node in nodes {
+                shell(take, node).await?;
+            }
+            return Ok(());
+        }
+        for victim in victims {
+            match self {
+                Self::PodForce => cluster.delete_pod(&victim.pod, true).await?,
+                Self::PostgresKill => {
+                    let kill = "kill -KILL \"$(head -n 1 \"$PGDATA/postmaster.pid\")\"";
+                    cluster.exec(&victim.pod, "postgres", &["bash", "-c", kill]).await?;
+                }
+                Self::VolumeDelete | Self::TotalLoss => {
+                    let claim =
+                        victim.claim.as_ref().with_context(|| format!("{} has no claim", victim.pod))?;
+                    cluster.delete_claim(claim).await?;
+                    cluster.delete_pod(&victim.pod, self == Self::TotalLoss).await?;
+                }
+                _ => cluster.delete_pod(&victim.pod, false).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings back the nodes that it took.
+    pub(super) async fn undo(self, nodes: &[String], commands: &NodeCommands) -> anyhow::Result<()> {
+        if self.takes_nodes() {
+            let (_, give) = self.commands(commands)?;
+            for node in nodes {
+                shell(give, node).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn shell(command: &str, node: &str) -> anyhow::Result<()> {
+    // Names of nodes are RFC 1123 subdomains; this one goes into a shell.
+    let plain = node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    ensure!(plain && !node.is_empty(), "the node's name {node:?} is not one");
+    let command = command.replace("{node}", node);
+    let status =
+        Command::new("sh").args(["-c", &command]).stdin(std::process::Stdio::null()).status().await?;
+    ensure!(status.success(), "the command failed ({status}): {command}");
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What a person sees while a drill runs: one live line on a terminal, plain lines elsewhere.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The line on stderr.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    live: bool,
+    last: Cell<(u64, Instant)>,
+    rate: Cell<u64>,
+}
+
+impl Progress {
+    /// For a drill called `title`.
+    pub(super) fn new(title: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {msg}") {
+            bar.set_style(style);
+        }
+        bar.set_prefix(title.to_owned());
+        let live = !bar.is_hidden();
+        if live {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self { bar, live, last: Cell::new((0, Instant::now())), rate: Cell::new(0) }
+    }
+
+    /// Whether there is a terminal that shows what [`Progress::live`] says.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// A new phase begins.
+    pub(super) fn phase(&self, phase: &str) {
+        if self.live {
+            self.bar.set_message(phase.to_owned());
+            self.bar.set_prefix(self.bar.prefix().split(" | ").next().unwrap_or_default().to_owned());
+        } else {
+            eprintln!("pgk: {}: {phase}", self.bar.prefix());
+        }
+    }
+
+    /// How it goes: time, commits a second, who is primary.
+    pub(super) fn live(&self, elapsed: Duration, writes: Option<u64>, primary: Option<&str>) {
+        let (last, at) = self.last.get();
+        if let Some(writes) = writes {
+            let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+            self.rate.set(writes.saturating_sub(last).saturating_mul(1000) / since);
+            self.last.set((writes, Instant::now()));
+        }
+        let title = self.bar.prefix();
+        let title = title.split(" | ").next().unwrap_or_default();
+        let primary = primary.unwrap_or("none");
+        self.bar.set_prefix(format!(
+            "{title} | {:.0} s | {} statements/s | primary {primary}",
+            elapsed.as_secs_f64(),
+            self.rate.get()
+        ));
+    }
+
+    /// Something that a person should know.
+    pub(super) fn warn(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("pgk: {text}"));
+    }
+
+    /// It is over.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,446 @@
+//! One drill, from a healthy cluster to a healthy cluster: load, event, recovery, what was kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::time::{sleep, timeout};
+
+use super::Recorded;
+use super::analysis::{self, Record, Row, Sample};
+use super::cluster::{Cluster, Member, State};
+use super::event::{Event, NodeCommands, Target};
+use super::load::{Load, wall};
+use super::progress::Progress;
+use crate::error::Diagnostic;
+
+/// How a drill is done, whatever its event.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) commands: NodeCommands,
+    pub(super) yes: bool,
+    /// The instance's name was given once more, for an event that takes everything.
+    pub(super) confirmed: bool,
+    pub(super) writers: u8,
+    pub(super) readers: u8,
+    /// Load before the event.
+    pub(super) warm_up: Duration,
+    /// Load after the recovery.
+    pub(super) cool_down: Duration,
+    /// The longest time to wait for full strength.
+    pub(super) patience: Duration,
+    /// How long a node is away at most, even if the instance has not recovered without it.
+    pub(super) node_away: Duration,
+}
+
+/// How long all nodes are off in the event `all-off`.
+const ALL_OFF: Duration = Duration::from_secs(10);
+/// How old what the primary said may be.
+const FRESH: Duration = Duration::from_secs(4);
+/// How long the API server may say nothing before the drill gives up.
+const SILENT: Duration = Duration::from_secs(45);
+/// How long the instance may have no pod at all. (Pods of nodes that are off are still there.)
+const GONE: Duration = Duration::from_secs(20);
+/// How long the longest wait for nodes that were taken may be.
+const NODES_BACK: Duration = Duration::from_secs(180);
+
+/// Does one drill and removes what it created, whatever happens.
+pub(super) async fn run(
+    cluster: &Cluster,
+    event: Event,
+    target: Target,
+    settings: &Settings,
+    progress: &Progress,
+) -> anyhow::Result<Recorded> {
+    progress.phase("looking at the instance");
+    let members = wait_for_strength(cluster, settings.patience).await?;
+    let victims = victims(&members, target)?;
+    event.check(&victims, &members, &settings.commands, settings.yes, settings.confirmed)?;
+    let nodes = cluster.nodes().await?;
+    let taken: Vec<String> = if event == Event::AllOff {
+        nodes.iter().map(|(name, _)| name.clone()).collect()
+    } else if event.takes_nodes() {
+        let mut taken: Vec<_> = victims.iter().map(|victim| victim.node.clone()).collect();
+        taken.sort();
+        taken.dedup();
+        taken
+    } else {
+        Vec::new()
+    };
+    let safe: Vec<String> = nodes
+        .iter()
+        .filter(|(name, ready)| *ready && (event == Event::AllOff || !taken.contains(name)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if safe.is_empty() {
+        return Err(Diagnostic::new("the event takes every node, so the load has no place to run")
+            .help("a cluster with one more node, or the event all-off")
+            .into());
+    }
+    if let Some((pod, _)) = cluster.load_pods().await?.first() {
+        return Err(Diagnostic::new(format!("another drill of this instance runs, or left its pod {pod}"))
+            .help("let it end, or delete its pods: kubectl delete pod -l app.kubernetes.io/name=pgk-drill")
+            .into());
+    }
+
+    let mut load = Load::plan(settings.writers, settings.readers)?;
+    let drill = Drill {
+        cluster,
+        event,
+        target,
+        settings,
+        progress,
+        members: &members,
+        victims: &victims,
+        taken: &taken,
+    };
+    let done = tokio::select! {
+        done = drill.measure(&mut load, &safe) => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    progress.phase("cleaning up");
+    let mut left = Vec::new();
+    if done.is_err()
+        && let Err(error) = event.undo(&taken, &settings.commands).await
+    {
+        left.push(format!("nodes may still be away: {error:#}"));
+    }
+    left.extend(load.remove(cluster).await);
+    for line in &left {
+        progress.warn(line);
+    }
+    Ok(Recorded { left, ..done? })
+}
+
+fn victims(members: &[Member], target: Target) -> anyhow::Result<Vec<Member>> {
+    let of = |role: &str| members.iter().filter(|one| one.role == role).cloned().collect::<Vec<_>>();
+    let victims = match target {
+        Target::Primary => of("primary"),
+        // On another node than the primary, where there is a choice: an event of its node is then its own.
+        Target::Replica => {
+            let primary = of("primary").first().map(|one| one.node.clone());
+            let mut replicas = of("replica");
+            replicas.sort_by_key(|one| Some(&one.node) == primary.as_ref());
+            replicas.truncate(1);
+            replicas
+        }
+        Target::All => members.to_vec(),
+    };
+    if victims.is_empty() {
+        return Err(Diagnostic::new(format!("the instance has no {target}")).into());
+    }
+    Ok(victims)
+}
+
+/// Waits until every member is ready and streams, and returns the members.
+async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Result<Vec<Member>> {
+    let begin = Instant::now();
+    loop {
+        let members = cluster.members().await?;
+        if members.is_empty() {
+            return Err(Diagnostic::new(format!(
+                "there is no instance `{}` in the namespace `{}`",
+                cluster.name, cluster.namespace
+            ))
+            .help("give its name with --name and its namespace with --namespace")
+            .into());
+        }
+        let state = match members.iter().find(|one| one.role == "primary" && one.ready) {
+            Some(primary) => cluster.state(&primary.pod).await.ok(),
+            None => None,
+        };
+        if at_strength(&members, members.len(), state.as_ref()) {
+            return Ok(members);
+        }
+        if begin.elapsed() > patience {
+            bail!("the instance is not at full strength to begin with: {}", describe(&members));
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Whether `count` members are all ready, one of them the primary, and every replica streams from it.
+fn at_strength(members: &[Member], count: usize, state: Option<&State>) -> bool {
+    let present: Vec<_> = members.iter().filter(|one| !one.ending).collect();
+    let primaries = present.iter().filter(|one| one.role == "primary").count();
+    let streams = |one: &&&Member| {
+        one.role == "primary" || state.is_some_and(|state| state.streaming.contains(&one.pod))
+    };
+    present.len() == count
+        && primaries == 1
+        && state.is_some()
+        && present.iter().all(|one| one.ready)
+        && present.iter().filter(streams).count() == count
+}
+
+fn describe(members: &[Member]) -> String {
+    let one =
+        |one: &Member| format!("{} ({}{})", one.pod, one.role, if one.ready { "" } else { ", not ready" });
+    members.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+struct Drill<'a> {
+    cluster: &'a Cluster,
+    event: Event,
+    target: Target,
+    settings: &'a Settings,
+    progress: &'a Progress,
+    members: &'a [Member],
+    victims: &'a [Member],
+    taken: &'a [String],
+}
+
+/// What the observer saw last.
+struct Seen {
+    samples: Vec<Sample>,
+    members: Vec<Member>,
+    /// When the API server answered last, and when there was a member last.
+    answered: Instant,
+    inhabited: Instant,
+    state: Option<(Instant, State)>,
+}
+
+impl Drill<'_> {
+    async fn measure(&self, load: &mut Load, safe: &[String]) -> anyhow::Result<Recorded> {
+        let primary = self.members.iter().find(|one| one.role == "primary").context("no primary")?;
+        let begin = Instant::now();
+        let begin_wall = wall();
+        self.progress.phase("starting the load");
+        load.start(self.cluster, primary, safe).await?;
+        let seen = Arc::new(Mutex::new(Seen {
+            samples: Vec::new(),
+            members: self.members.to_vec(),
+            answered: Instant::now(),
+            inhabited: Instant::now(),
+            state: None,
+        }));
+        let observer = tokio::spawn(observe(self.cluster.clone(), begin, Arc::clone(&seen)));
+        let asker = tokio::spawn(ask(self.cluster.clone(), Arc::clone(&seen)));
+        let done = self.under_observation(load, begin, begin_wall, &seen).await;
+        observer.abort();
+        asker.abort();
+        done
+    }
+
+    async fn under_observation(
+        &self,
+        load: &Load,
+        begin: Instant,
+        begin_wall: i64,
+        seen: &Mutex<Seen>,
+    ) -> anyhow::Result<Recorded> {
+        self.progress.phase("load before the event");
+        self.pass(load, seen, begin, self.settings.warm_up).await?;
+        let timeline_before = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
+
+        self.progress.phase(&format!("event: {}", self.event));
+        let event_elapsed = elapsed(begin);
+        let event_wall = wall();
+        self.event.trigger(self.cluster, self.victims, self.taken, &self.settings.commands).await?;
+        let mut away = !self.taken.is_empty();
+        if self.event == Event::AllOff {
+            self.pass(load, seen, begin, ALL_OFF).await?;
+            self.event.undo(self.taken, &self.settings.commands).await?;
+            away = false;
+        }
+
+        self.progress.phase("recovery");
+        let mut disturbed = false;
+        let mut full_strength_elapsed = None;
+        let event_at = Instant::now();
+        let mut deadline = event_at + self.settings.patience;
+        while full_strength_elapsed.is_none() && Instant::now() < deadline {
+            self.pass(load, seen, begin, Duration::from_secs(1)).await?;
+            let strong = {
+                let seen = lock(seen);
+                let state =
+                    seen.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state);
+                disturbed |= self.changed(&seen.members);
+                at_strength(&seen.members, self.members.len(), state)
+            };
+            disturbed |= !strong;
+            if strong && disturbed {
+                full_strength_elapsed = Some(elapsed(begin));
+            } else if away && event_at.elapsed() > self.settings.node_away {
+                self.progress.phase("recovery, with the node on again");
+                self.event.undo(self.taken, &self.settings.commands).await?;
+                away = false;
+                deadline = Instant::now() + self.settings.patience;
+            }
+        }
+        self.progress.phase("load after the recovery");
+        self.pass(load, seen, begin, self.settings.cool_down).await?;
+
+        self.progress.phase("reading what the load wrote down");
+        let (end_elapsed, end_wall) = (elapsed(begin), wall());
+        load.stop(self.cluster).await?;
+        let (streams, raw) = load.read(self.cluster).await?.into_iter().unzip();
+        let timeline_after = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
+        let rows = self.rows().await;
+        if let Err(error) = &rows {
+            self.progress.warn(&format!("the rows could not be read: {error:#}"));
+        }
+        if away {
+            self.progress.phase("bringing the node back");
+            self.event.undo(self.taken, &self.settings.commands).await?;
+            self.nodes_are_back().await?;
+        }
+        let samples = std::mem::take(&mut lock(seen).samples);
+        let record = Record {
+            event: self.event.to_string(),
+            target: self.target.to_string(),
+            streams,
+            rows: rows.ok(),
+            event_wall,
+            samples,
+            begin_wall,
+            end_wall,
+            event_elapsed,
+            end_elapsed,
+            full_strength_elapsed,
+            timeline_before,
+            timeline_after,
+        };
+        Ok(Recorded { record, raw, left: Vec::new() })
+    }
+
+    /// Lets time pass and shows how things are; fails when the cluster or the instance is gone.
+    async fn pass(
+        &self,
+        load: &Load,
+        seen: &Mutex<Seen>,
+        begin: Instant,
+        time: Duration,
+    ) -> anyhow::Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let tick = Instant::now();
+            let (answered, inhabited) = {
+                let seen = lock(seen);
+                (seen.answered, seen.inhabited)
+            };
+            ensure!(answered.elapsed() < SILENT, "the API server has not answered for {SILENT:?}");
+            ensure!(inhabited.elapsed() < GONE, "the instance is gone: it has had no pod for {GONE:?}");
+            if self.progress.is_live() {
+                let writes = timeout(Duration::from_secs(1), load.writes(self.cluster)).await;
+                let primary = ready_primary(&lock(seen).members);
+                self.progress.live(begin.elapsed(), writes.ok().and_then(Result::ok), primary.as_deref());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let rest = Duration::from_secs(1).saturating_sub(tick.elapsed()).min(left);
+            sleep(rest.max(Duration::from_millis(10))).await;
+        }
+        Ok(())
+    }
+
+    /// Whether every victim has been replaced or started again.
+    fn changed(&self, members: &[Member]) -> bool {
+        self.victims.iter().all(|victim| {
+            members.iter().find(|one| one.uid == victim.uid).is_none_or(|one| one.restarts > victim.restarts)
+        })
+    }
+
+    async fn rows(&self) -> anyhow::Result<Vec<Row>> {
+        let members = wait_for_primary(self.cluster).await?;
+        let text = self
+            .cluster
+            .sql(&members, "SELECT stream, n, count(*) FROM pgk_drill.rows GROUP BY 1, 2 ORDER BY 1, 2")
+            .await?;
+        let row = |line: &str| {
+            let mut fields = line.split('|');
+            let (stream, number, times) = (fields.next()?, fields.next()?, fields.next()?);
+            Some(Row { stream: stream.to_owned(), number: number.parse().ok()?, times: times.parse().ok()? })
+        };
+        text.lines().map(|line| row(line).with_context(|| format!("psql printed {line:?}"))).collect()
+    }
+
+    async fn nodes_are_back(&self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        loop {
+            let nodes = self.cluster.nodes().await.unwrap_or_default();
+            if self.taken.iter().all(|name| nodes.contains(&(name.clone(), true))) {
+                return Ok(());
+            }
+            if begin.elapsed() > NODES_BACK {
+                bail!("the nodes {} are not back after {NODES_BACK:?}", self.taken.join(", "));
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// The pod of a primary that is ready, for which it waits a little.
+async fn wait_for_primary(cluster: &Cluster) -> anyhow::Result<String> {
+    let begin = Instant::now();
+    loop {
+        let members = cluster.members().await?;
+        if let Some(primary) =
+            members.into_iter().find(|one| one.role == "primary" && one.ready && !one.ending)
+        {
+            return Ok(primary.pod);
+        }
+        if begin.elapsed() > Duration::from_secs(20) {
+            bail!("there is no primary that is ready");
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Looks at the members once a second, for as long as the task lives.
+async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
+    loop {
+        let tick = Instant::now();
+        if let Ok(members) = cluster.members().await {
+            let mut seen = lock(&seen);
+            let state =
+                seen.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state.clone());
+            let member = |one: &Member| analysis::Member {
+                pod: one.pod.clone(),
+                node: one.node.clone(),
+                role: one.role.clone(),
+                ready: one.ready,
+                streaming: state.as_ref().is_some_and(|state| state.streaming.contains(&one.pod)),
+            };
+            let sample = Sample {
+                wall: wall(),
+                elapsed: elapsed(begin),
+                members: members.iter().map(member).collect(),
+                timeline: state.as_ref().map(|state| state.timeline),
+            };
+            seen.samples.push(sample);
+            seen.answered = Instant::now();
+            if !members.is_empty() {
+                seen.inhabited = seen.answered;
+            }
+            seen.members = members;
+        }
+        sleep(Duration::from_millis(500).saturating_sub(tick.elapsed()).max(Duration::from_millis(50))).await;
+    }
+}
+
+/// Asks the primary how the whole is, for as long as the task lives.
+async fn ask(cluster: Cluster, seen: Arc<Mutex<Seen>>) {
+    loop {
+        let primary = ready_primary(&lock(&seen).members);
+        if let Some(primary) = primary
+            && let Ok(Ok(state)) = timeout(Duration::from_secs(3), cluster.state(&primary)).await
+        {
+            lock(&seen).state = Some((Instant::now(), state));
+        }
+        sleep(Duration::from_millis(700)).await;
+    }
+}
+
+/// The pod of the primary, if it is ready.
+fn ready_primary(members: &[Member]) -> Option<String> {
+    members.iter().find(|one| one.role == "primary" && one.ready && !one.ending).map(|one| one.pod.clone())
+}
+
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since the drill began.
+fn elapsed(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

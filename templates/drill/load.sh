@@ -1,0 +1,133 @@
+#!/bin/bash
+# The load of a drill: sends statements through the Services as an application would, and writes down
+# what came of each. Run as: load.sh PAUSE STREAM…, a stream being NAME:WORK:CONNECTION.
+#   PAUSE       seconds between two statements of a stream
+#   WORK        write, read-primary or read-replica
+#   CONNECTION  kept (one psql for as long as it lasts) or new (one a statement)
+# A line a statement goes to the stream's file (src/drill/ledger.rs says which), and once a second the
+# number of lines in each file to stdout. Nothing takes longer than 2 s to connect and 3 s to answer.
+#
+# The functions leave what they find in a variable instead of printing it: a fork takes a millisecond.
+set -u
+trap '' PIPE
+pause=$1
+shift
+cd /ledger || exit 1
+[ -p .never ] || mkfifo .never
+exec {never}<>.never # nothing ever comes from it: a `read -t` on it is a sleep without a fork
+nap() { read -r -t "$1" -u "$never"; }
+
+ticks() { # milliseconds on the clock that only goes forward
+	local uptime
+	read -r uptime _ </proc/uptime
+	ticks=${uptime/./}0
+}
+
+prepare() { # WORK: where to connect to
+	local service=$RW_SERVICE
+	[ "$1" != read-replica ] || service=$RO_SERVICE
+	target="host=$service port=5432 user=postgres dbname=postgres connect_timeout=2 tcp_user_timeout=3000"
+	target+=" keepalives_idle=2 keepalives_interval=1 keepalives_count=2"
+}
+
+statement() { # WORK STREAM: the next statement, $number, which begins now
+	ticks
+	start=$ticks
+	case $1 in
+		write) sql="INSERT INTO pgk_drill.rows VALUES ('$2', $number) RETURNING 'done ' || host(inet_server_addr()) || ' ' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);" ;;
+		*) sql="SELECT 'done ' || host(inet_server_addr());" ;;
+	esac
+}
+
+note() { # OUTCOME: what came of it. The number is never used again.
+	ticks
+	printf '%s %s %s %s %s\n' "${EPOCHREALTIME/[.,]/}" "$start" "$ticks" "$number" "${1//$'\n'/ }" >>"$file"
+	number=$((number + 1))
+}
+
+# What psql said, as an outcome: nothing but an error from the server is sure to have undone the statement.
+judge() {
+	case $1 in
+		done\ *) outcome=$1 ;;
+		*ERROR:*) outcome="failed $1" ;;
+		*) outcome="doubt $1" ;;
+	esac
+}
+
+new_connections() { # WORK STREAM
+	local said status
+	while [ ! -e stop ]; do
+		statement "$1" "$2"
+		status=0
+		said=$(timeout -s KILL 5 psql -qAtX "$target" -c "$sql" 2>&1) || status=$?
+		judge "$said"
+		case $status:$said in
+			137:*) outcome='doubt no answer in 5 s' ;;
+			2:psql:\ error:\ connection\ *) outcome="failed $said" ;;
+		esac
+		note "$outcome"
+		nap 0.01
+	done
+}
+
+kept_connection() { # WORK STREAM
+	local line said in out psql
+	while [ ! -e stop ]; do
+		coproc PSQL { exec psql -qAtX -v ON_ERROR_STOP=1 "$target" 2>&1; }
+		in=${PSQL[1]} out=${PSQL[0]} psql=$PSQL_PID
+		statement "$1" "$2"
+		printf '\\echo connected\n' >&"$in"
+		said=''
+		while line='' && read -r -t 3 -u "$out" line && [ "$line" != connected ]; do said+="$line "; done
+		if [ "$line" != connected ]; then
+			note "failed could not connect: $said"
+		else
+			outcome='done'
+			while [[ $outcome == done* ]] && [ ! -e stop ]; do
+				statement "$1" "$2"
+				printf '%s\n' "$sql" >&"$in"
+				said=''
+				until [[ $said == done\ * || $said == *ERROR:* ]]; do
+					if ! read -r -t 3 -u "$out" line; then
+						said="no answer in 3 s or no more connection: $said"
+						break
+					fi
+					case $line in
+						WARNING:* | NOTICE:*) ;;
+						*) said+=$line ;;
+					esac
+				done
+				judge "$said"
+				note "$outcome"
+				nap "$pause"
+			done
+		fi
+		{ kill -KILL "$psql" && wait "$psql"; } 2>/dev/null
+		nap 0.05
+	done
+}
+
+stream() { # NAME:WORK:CONNECTION
+	local name work connection
+	IFS=: read -r name work connection <<<"$1"
+	file=$name.log
+	touch "$file"
+	# Should the container have been restarted, the numbers go on where they were.
+	number=$(tail -n 1 "$file" | cut -d ' ' -f 4)
+	number=$((${number:-0} + 1))
+	prepare "$work"
+	case $connection in
+		kept) kept_connection "$work" "$name" ;;
+		new) new_connections "$work" "$name" ;;
+	esac
+}
+
+for each in "$@"; do stream "$each" & done
+while [ ! -e stop ]; do
+	wc -l ./*.log | tr '\n' ' '
+	echo
+	sleep 1
+done
+wait
+touch ended
+sleep infinity
