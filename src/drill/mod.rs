@@ -1,8 +1,8 @@
 //! `pgk drill`: breaks a cluster on purpose and proves what it kept.
 //!
-//! The live half drives the cluster: [`run`](mod@run) goes through one drill, with [`cluster`] (what the
-//! Kubernetes API is asked), [`event`] (what is done to it) and [`load`] (who writes and reads meanwhile).
-//! The pure half makes figures of what was recorded: [`ledger`], [`analysis`], [`report`], [`timeline`].
+//! The live half drives the cluster: `run` goes through one drill, with `cluster` (what the Kubernetes
+//! API is asked), [`event`] (what is done to it) and `load` (who writes and reads meanwhile). The pure
+//! half makes figures of what was recorded: [`ledger`], [`analysis`], [`report`], [`timeline`].
 
 pub mod analysis;
 mod cluster;
