@@ -53,7 +53,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> anyhow::Result<Recorded> {
     progress.phase("looking at the instance");
-    let members = wait_for_strength(cluster, settings.patience).await?;
+    let (members, state) = wait_for_strength(cluster, settings.patience).await?;
     let victims = victims(&members, target)?;
     event.check(&victims, &members, &settings.commands, settings.yes, settings.confirmed)?;
     let nodes = cluster.nodes().await?;
@@ -91,6 +91,7 @@ pub(super) async fn run(
         settings,
         progress,
         members: &members,
+        state: &state,
         victims: &victims,
         taken: &taken,
     };
@@ -132,8 +133,8 @@ fn victims(members: &[Member], target: Target) -> anyhow::Result<Vec<Member>> {
     Ok(victims)
 }
 
-/// Waits until every member is ready and streams, and returns the members.
-async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Result<Vec<Member>> {
+/// Waits until every member is ready and streams; the members, and what the primary says of them.
+async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Result<(Vec<Member>, State)> {
     let begin = Instant::now();
     loop {
         let members = cluster.members().await?;
@@ -149,8 +150,10 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
             Some(primary) => cluster.state(&primary.pod).await.ok(),
             None => None,
         };
-        if at_strength(&members, members.len(), state.as_ref()) {
-            return Ok(members);
+        if let Some(state) = state
+            && at_strength(&members, members.len(), Some(&state))
+        {
+            return Ok((members, state));
         }
         if begin.elapsed() > patience {
             bail!("the instance is not at full strength to begin with: {}", describe(&members));
@@ -186,6 +189,7 @@ struct Drill<'a> {
     settings: &'a Settings,
     progress: &'a Progress,
     members: &'a [Member],
+    state: &'a State,
     victims: &'a [Member],
     taken: &'a [String],
 }
@@ -212,7 +216,7 @@ impl Drill<'_> {
             members: self.members.to_vec(),
             answered: Instant::now(),
             inhabited: Instant::now(),
-            state: None,
+            state: Some((Instant::now(), self.state.clone())),
         }));
         let observer = tokio::spawn(observe(self.cluster.clone(), begin, Arc::clone(&seen)));
         let asker = tokio::spawn(ask(self.cluster.clone(), Arc::clone(&seen)));
