@@ -1,10 +1,13 @@
 //! What can be done to a cluster: each event, what it stands for, what it needs, and how it is done.
 
 use std::fmt;
+use std::process::Stdio;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::cluster::{Cluster, Member};
 use crate::error::Diagnostic;
@@ -114,23 +117,25 @@ impl Event {
 
     /// The command that takes a node, and the one that brings it back.
     fn commands(self, commands: &NodeCommands) -> Result<(&str, &str), Diagnostic> {
+        let off = ("--node-off", &commands.node_off);
+        let on = ("--node-on", &commands.node_on);
         let (take, give) = match self {
-            Self::NodeDelete => (("--node-delete", &commands.node_delete), ("--node-on", &commands.node_on)),
+            Self::NodeDelete => (("--node-delete", &commands.node_delete), on),
             Self::NodeCut => (("--node-cut", &commands.node_cut), ("--node-heal", &commands.node_heal)),
-            _ => (("--node-off", &commands.node_off), ("--node-on", &commands.node_on)),
+            _ => (off, on),
         };
-        let get = |(flag, command): (&str, &'_ Option<String>)| {
-            match command {
-            Some(command) if command.contains("{node}") => Ok(command.clone()),
-            Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which node"))
-                .help("put {node} where the node's name goes")),
-            None => Err(Diagnostic::new(format!("{self} needs {flag}"))
-                .help("give the platform's command, with {node} for the node's name; `pgk drill --help` has examples")),
-        }
+        let given = |(flag, command)| -> Result<&str, Diagnostic> {
+            let command: &Option<String> = command;
+            match command.as_deref() {
+                Some(command) if command.contains("{node}") => Ok(command),
+                Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which node"))
+                    .help("put {node} where the node's name goes")),
+                None => Err(Diagnostic::new(format!("{self} needs {flag}")).help(
+                    "give the platform's command, with {node} for the node's name; `pgk drill --help` has examples",
+                )),
+            }
         };
-        get(take)?;
-        get(give)?;
-        Ok((take.1.as_deref().unwrap_or_default(), give.1.as_deref().unwrap_or_default()))
+        Ok((given(take)?, given(give)?))
     }
 
     /// Refuses what cannot be done, or would destroy the last copy of the data.
@@ -211,13 +216,19 @@ impl Event {
     }
 }
 
+/// How long a platform's command may take.
+const COMMAND: Duration = Duration::from_secs(180);
+
 async fn shell(command: &str, node: &str) -> anyhow::Result<()> {
     // Names of nodes are RFC 1123 subdomains; this one goes into a shell.
     let plain = node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     ensure!(plain && !node.is_empty(), "the node's name {node:?} is not one");
     let command = command.replace("{node}", node);
-    let status =
-        Command::new("sh").args(["-c", &command]).stdin(std::process::Stdio::null()).status().await?;
+    let mut shell = Command::new("sh");
+    // What it prints is for a person: stdout is the drill's own.
+    shell.args(["-c", &command]).stdin(Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);
+    let status = timeout(COMMAND, shell.status()).await;
+    let status = status.with_context(|| format!("the command took longer than {COMMAND:?}: {command}"))??;
     ensure!(status.success(), "the command failed ({status}): {command}");
     Ok(())
 }
