@@ -21,7 +21,7 @@ mod machine;
 mod support;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use instance::Instance;
@@ -46,6 +46,22 @@ fn assert_clean(pg: &Instance) {
     let schema =
         pg.shell(&primary, "psql -Atc \"SELECT count(*) FROM pg_namespace WHERE nspname = 'pgk_drill'\"");
     assert_eq!(schema.expect("the primary answers"), "0");
+}
+
+/// A drill whose load has been running for some seconds.
+fn drill_under_load(pg: &Instance, warm_up: &str) -> Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_pgk"))
+        .args(["drill", "pod-delete", "--warm-up", warm_up, "--namespace", &pg.namespace])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pgk runs");
+    command::eventually("the load", Duration::from_secs(60), || {
+        let pods = pg.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=pgk-drill", "--output=name"])?;
+        command::expect(pods.lines().count() == 2, pods)
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    child
 }
 
 #[test]
@@ -100,22 +116,12 @@ fn limits_and_interruptions() {
     assert_clean(&pg);
 
     // Ctrl-C in the middle of the load.
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
-        .args(["drill", "pod-delete", "--warm-up", "60s", "--namespace", &pg.namespace])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("pgk runs");
-    command::eventually("the load", Duration::from_secs(60), || {
-        let pods = pg.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=pgk-drill", "--output=name"])?;
-        command::expect(pods.lines().count() == 2, pods)
-    });
-    std::thread::sleep(Duration::from_secs(3));
+    let child = drill_under_load(&pg, "60s");
     let interrupt = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().expect("sh runs").success());
     let begin = Instant::now();
-    let status = child.wait().expect("it ends");
-    assert_eq!(status.code(), Some(1));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
     assert_clean(&pg);
 }
@@ -123,17 +129,7 @@ fn limits_and_interruptions() {
 #[test]
 fn a_cluster_that_goes_ends_the_drill() {
     let Some(pg) = Instance::start("drill_gone", &[]) else { return };
-    let child = Command::new(env!("CARGO_BIN_EXE_pgk"))
-        .args(["drill", "pod-delete", "--namespace", &pg.namespace])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("pgk runs");
-    command::eventually("the load", Duration::from_secs(60), || {
-        let pods = pg.kubectl(&["get", "pods", "-l", "app.kubernetes.io/name=pgk-drill", "--output=name"])?;
-        command::expect(pods.lines().count() == 2, pods)
-    });
-    std::thread::sleep(Duration::from_secs(3));
+    let child = drill_under_load(&pg, "5s");
     pg.kubectl(&["delete", "all", "--all", "--wait=false"]).expect("all is deleted");
     let begin = Instant::now();
     let output = child.wait_with_output().expect("it ends");
