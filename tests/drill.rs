@@ -1,6 +1,7 @@
 //! `pgk drill` on a real cluster: what Q1 survives passes, what it does not is reported as it is. Needs
 //! what `cluster.rs` needs, and is skipped without it.
 
+#![cfg(feature = "drill")]
 #![allow(
     missing_docs,
     dead_code,
