@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, Member};
 use crate::error::Diagnostic;
@@ -204,15 +204,29 @@ impl Event {
         Ok(())
     }
 
-    /// Brings back the nodes that it took.
+    /// Brings back the nodes that it took: all that come, and a few tries for those that don't at first.
     pub(super) async fn undo(self, nodes: &[String], commands: &NodeCommands) -> anyhow::Result<()> {
-        if self.takes_nodes() {
-            let (_, give) = self.commands(commands)?;
-            for node in nodes {
-                shell(give, node).await?;
-            }
+        if !self.takes_nodes() {
+            return Ok(());
         }
-        Ok(())
+        let (_, give) = self.commands(commands)?;
+        let mut away: Vec<&String> = nodes.iter().collect();
+        let mut error = None;
+        for _ in 0..3 {
+            let mut still_away = Vec::new();
+            for node in away {
+                if let Err(why) = shell(give, node).await {
+                    error = Some(why);
+                    still_away.push(node);
+                }
+            }
+            if still_away.is_empty() {
+                return Ok(());
+            }
+            away = still_away;
+            sleep(Duration::from_secs(2)).await;
+        }
+        Err(error.unwrap_or_else(|| anyhow::anyhow!("the nodes are not back")))
     }
 }
 

@@ -112,9 +112,10 @@ stream() { # NAME:WORK:CONNECTION
 	IFS=: read -r name work connection <<<"$1"
 	file=$name.log
 	touch "$file"
-	# Should the container have been restarted, the numbers go on where they were.
+	# Should the container have been restarted, the numbers go on well after the last one noted: a
+	# statement with the next number may have been sent and not noted, and no number is used twice.
 	number=$(tail -n 1 "$file" | cut -d ' ' -f 4)
-	number=$((${number:-0} + 1))
+	number=$((${number:--999} + 1000))
 	prepare "$work"
 	case $connection in
 		kept) kept_connection "$work" "$name" ;;
