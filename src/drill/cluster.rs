@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
+use super::analysis::PRIMARY;
 use crate::render::hex;
 
 /// The longest that one call may take, to the API server or through it into a pod.
@@ -233,6 +234,11 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 impl Member {
+    /// Whether it is, by its label, the primary.
+    pub(super) fn is_primary(&self) -> bool {
+        self.role == PRIMARY
+    }
+
     fn read(pod: Pod) -> Self {
         let ready = is_ready(&pod);
         let name = pod.metadata.name.unwrap_or_default();

@@ -160,7 +160,7 @@ impl Load {
         }
         let dropped = async {
             let members = cluster.members().await?;
-            let primary = members.iter().find(|one| one.role == "primary" && one.ready);
+            let primary = members.iter().find(|one| one.is_primary() && one.ready);
             let primary = primary.context("there is no primary that is ready")?;
             cluster.sql(&primary.pod, DROP).await
         };

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// The line on stderr.
 pub(super) struct Progress {
     bar: ProgressBar,
+    title: String,
     live: bool,
     last: Cell<(u64, Instant)>,
     rate: Cell<u64>,
@@ -25,7 +26,7 @@ impl Progress {
         if live {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, live, last: Cell::new((0, Instant::now())), rate: Cell::new(0) }
+        Self { bar, title: title.to_owned(), live, last: Cell::new((0, Instant::now())), rate: Cell::new(0) }
     }
 
     /// Whether there is a terminal that shows what [`Progress::live`] says.
@@ -37,9 +38,9 @@ impl Progress {
     pub(super) fn phase(&self, phase: &str) {
         if self.live {
             self.bar.set_message(phase.to_owned());
-            self.bar.set_prefix(self.bar.prefix().split(" | ").next().unwrap_or_default().to_owned());
+            self.bar.set_prefix(self.title.clone());
         } else {
-            eprintln!("pgk: {}: {phase}", self.bar.prefix());
+            eprintln!("pgk: {}: {phase}", self.title);
         }
     }
 
@@ -51,8 +52,7 @@ impl Progress {
             self.rate.set(writes.saturating_sub(last).saturating_mul(1000) / since);
             self.last.set((writes, Instant::now()));
         }
-        let title = self.bar.prefix();
-        let title = title.split(" | ").next().unwrap_or_default();
+        let title = &self.title;
         let primary = primary.unwrap_or("none");
         self.bar.set_prefix(format!(
             "{title} | {:.0} s | {} statements/s | primary {primary}",

@@ -146,7 +146,7 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
             .help("give its name with --name and its namespace with --namespace")
             .into());
         }
-        let state = match members.iter().find(|one| one.role == "primary" && one.ready) {
+        let state = match members.iter().find(|one| one.is_primary() && one.ready) {
             Some(primary) => cluster.state(&primary.pod).await.ok(),
             None => None,
         };
@@ -165,10 +165,9 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
 /// Whether `count` members are all ready, one of them the primary, and every replica streams from it.
 fn at_strength(members: &[Member], count: usize, state: Option<&State>) -> bool {
     let present: Vec<_> = members.iter().filter(|one| !one.ending).collect();
-    let primaries = present.iter().filter(|one| one.role == "primary").count();
-    let streams = |one: &&&Member| {
-        one.role == "primary" || state.is_some_and(|state| state.streaming.contains(&one.pod))
-    };
+    let primaries = present.iter().filter(|one| one.is_primary()).count();
+    let streams =
+        |one: &&&Member| one.is_primary() || state.is_some_and(|state| state.streaming.contains(&one.pod));
     present.len() == count
         && primaries == 1
         && state.is_some()
@@ -204,9 +203,16 @@ struct Seen {
     state: Option<(Instant, State)>,
 }
 
+impl Seen {
+    /// What the primary said, unless that was too long ago.
+    fn fresh_state(&self) -> Option<&State> {
+        self.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state)
+    }
+}
+
 impl Drill<'_> {
     async fn measure(&self, load: &mut Load, safe: &[String]) -> anyhow::Result<Recorded> {
-        let primary = self.members.iter().find(|one| one.role == "primary").context("no primary")?;
+        let primary = self.members.iter().find(|one| one.is_primary()).context("no primary")?;
         let begin = Instant::now();
         let begin_wall = wall();
         self.progress.phase("starting the load");
@@ -257,10 +263,8 @@ impl Drill<'_> {
             self.pass(load, seen, begin, Duration::from_secs(1)).await?;
             let strong = {
                 let seen = lock(seen);
-                let state =
-                    seen.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state);
                 disturbed |= self.changed(&seen.members);
-                at_strength(&seen.members, self.members.len(), state)
+                at_strength(&seen.members, self.members.len(), seen.fresh_state())
             };
             disturbed |= !strong;
             if strong && disturbed {
@@ -345,10 +349,10 @@ impl Drill<'_> {
     }
 
     async fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let members = wait_for_primary(self.cluster).await?;
+        let primary = wait_for_primary(self.cluster).await?;
         let text = self
             .cluster
-            .sql(&members, "SELECT stream, n, count(*) FROM pgk_drill.rows GROUP BY 1, 2 ORDER BY 1, 2")
+            .sql(&primary, "SELECT stream, n, count(*) FROM pgk_drill.rows GROUP BY 1, 2 ORDER BY 1, 2")
             .await?;
         let row = |line: &str| {
             let mut fields = line.split('|');
@@ -377,11 +381,8 @@ impl Drill<'_> {
 async fn wait_for_primary(cluster: &Cluster) -> anyhow::Result<String> {
     let begin = Instant::now();
     loop {
-        let members = cluster.members().await?;
-        if let Some(primary) =
-            members.into_iter().find(|one| one.role == "primary" && one.ready && !one.ending)
-        {
-            return Ok(primary.pod);
+        if let Some(primary) = ready_primary(&cluster.members().await?) {
+            return Ok(primary);
         }
         if begin.elapsed() > Duration::from_secs(20) {
             bail!("there is no primary that is ready");
@@ -390,14 +391,13 @@ async fn wait_for_primary(cluster: &Cluster) -> anyhow::Result<String> {
     }
 }
 
-/// Looks at the members once a second, for as long as the task lives.
+/// Looks at the members twice a second, for as long as the task lives.
 async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
     loop {
         let tick = Instant::now();
         if let Ok(members) = cluster.members().await {
             let mut seen = lock(&seen);
-            let state =
-                seen.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state.clone());
+            let state = seen.fresh_state().cloned();
             let member = |one: &Member| analysis::Member {
                 pod: one.pod.clone(),
                 node: one.node.clone(),
@@ -437,7 +437,7 @@ async fn ask(cluster: Cluster, seen: Arc<Mutex<Seen>>) {
 
 /// The pod of the primary, if it is ready.
 fn ready_primary(members: &[Member]) -> Option<String> {
-    members.iter().find(|one| one.role == "primary" && one.ready && !one.ending).map(|one| one.pod.clone())
+    members.iter().find(|one| one.is_primary() && one.ready && !one.ending).map(|one| one.pod.clone())
 }
 
 fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
