@@ -33,7 +33,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = CONFIGURATION)]
 pub struct Gen {
-    /// The scenario: q1 is one primary and several read-only replicas that heal.
+    /// The scenario: q1 is one primary and several read-only replicas that heal; q2 also a new primary when
+    /// the primary fails.
     #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
     pub scenario: String,
     /// The configuration and the changes to it.
@@ -79,6 +80,9 @@ pub struct Config {
     /// How many replicas; the same as --set replicas=N
     #[arg(long, value_name = "N")]
     pub replicas: Option<String>,
+    /// How Q2 comes by a new primary: promote; the same as --set q2.strategy=STRATEGY
+    #[arg(long)]
+    pub strategy: Option<String>,
 }
 
 impl From<Config> for Sources {
@@ -88,6 +92,7 @@ impl From<Config> for Sources {
             ("--namespace", "namespace", config.namespace),
             ("--lang", "lang", config.lang),
             ("--replicas", "replicas", config.replicas),
+            ("--strategy", "q2.strategy", config.strategy),
         ];
         let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
         Self { file: config.file, set: config.set, flags }
@@ -101,7 +106,8 @@ Configuration, all of it optional, with the defaults:
   lang: fr                     language of the generated README: fr, en
   postgres:
     version: 17                17 or 18
-    image:                     docker.io/library/postgres:VERSION
+    image:                     q1: docker.io/library/postgres:VERSION
+                               q2: localhost/pgk-postgres:VERSION, built from the rendered Containerfile
     database: app              the application's database, and
     user: app                  the role that owns it
     parameters: {}             PostgreSQL parameters, such as work_mem: 16MB
@@ -114,6 +120,13 @@ Configuration, all of it optional, with the defaults:
     limits: {memory: 1Gi}
   q1:
     max-lag: 64MB              a replica further behind than this gets no readers
+  q2:
+    strategy: promote          how a new primary comes about: a replica is promoted
+    durability: synchronous    an acknowledged commit is on two members, as long as there are two;
+                               strict: always, writes wait otherwise; asynchronous: on the primary
+    dcs: endpoints             where Patroni keeps its state: endpoints or configmaps
+    fast-failover: true        notice a lost node in 3 s instead of 20 (not with asynchronous)
+    max-lag: 64MB              as in q1
 
 Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag
 of its own such as --namespace. Parameters and resources are merged key by key.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::types::{
-    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas,
-    StorageClass, User, Version,
+    Database, Dcs, Durability, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity,
+    Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// What `pgk.yaml`, or one `--set`, says.
@@ -21,6 +21,7 @@ pub(super) struct Layer {
     pub(super) storage: Option<Storage>,
     pub(super) resources: Option<Resources>,
     pub(super) q1: Option<Q1>,
+    pub(super) q2: Option<Q2>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,5 +58,15 @@ pub(super) struct Amounts {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a map of settings")]
 pub(super) struct Q1 {
+    pub(super) max_lag: Option<PgSize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a map of settings")]
+pub(super) struct Q2 {
+    pub(super) strategy: Option<Strategy>,
+    pub(super) durability: Option<Durability>,
+    pub(super) dcs: Option<Dcs>,
+    pub(super) fast_failover: Option<Switch>,
     pub(super) max_lag: Option<PgSize>,
 }

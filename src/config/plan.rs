@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::layer::{Amounts, Layer};
 use super::types::{
-    Database, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity, Replicas,
-    StorageClass, User, Version,
+    Database, Dcs, Durability, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity,
+    Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// A validated configuration with every default filled in.
@@ -29,6 +29,8 @@ pub struct Plan {
     pub resources: BTreeMap<&'static str, BTreeMap<&'static str, Quantity>>,
     /// Settings of Q1 alone.
     pub q1: Q1,
+    /// Settings of Q2.
+    pub q2: Q2,
 }
 
 /// The server's settings.
@@ -62,6 +64,28 @@ pub struct Q1 {
     pub max_lag: PgSize,
 }
 
+/// Settings of Q2.
+#[derive(Debug, Clone, Serialize)]
+pub struct Q2 {
+    /// How a new primary comes about.
+    pub strategy: Strategy,
+    /// What an acknowledged commit can rely on.
+    pub durability: Durability,
+    /// Where Patroni keeps its state.
+    pub dcs: Dcs,
+    /// Whether a lost node is noticed in seconds, by a watcher in each pod.
+    pub fast_failover: Switch,
+    /// How far a replica may be behind the primary, in WAL, and still be sent readers.
+    pub max_lag: PgSize,
+}
+
+impl Q2 {
+    /// Whether there is a watcher: what makes its haste safe is synchronous replication.
+    pub fn watcher(&self) -> bool {
+        self.fast_failover == Switch::On && self.durability != Durability::Asynchronous
+    }
+}
+
 impl Plan {
     /// The defaults, which every layer of configuration changes in turn.
     pub(super) fn defaults() -> Result<Self, String> {
@@ -83,6 +107,13 @@ impl Plan {
                 ("requests", BTreeMap::from([("cpu", "100m".parse()?), ("memory", "256Mi".parse()?)])),
             ]),
             q1: Q1 { max_lag: "64MB".parse()? },
+            q2: Q2 {
+                strategy: Strategy::Promote,
+                durability: Durability::Synchronous,
+                dcs: Dcs::Endpoints,
+                fast_failover: Switch::On,
+                max_lag: "64MB".parse()?,
+            },
         })
     }
 
@@ -109,6 +140,13 @@ impl Plan {
         }
         if let Some(q1) = layer.q1 {
             set(&mut self.q1.max_lag, q1.max_lag);
+        }
+        if let Some(q2) = layer.q2 {
+            set(&mut self.q2.strategy, q2.strategy);
+            set(&mut self.q2.durability, q2.durability);
+            set(&mut self.q2.dcs, q2.dcs);
+            set(&mut self.q2.fast_failover, q2.fast_failover);
+            set(&mut self.q2.max_lag, q2.max_lag);
         }
     }
 

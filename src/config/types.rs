@@ -181,6 +181,11 @@ impl Version {
     /// The version that is rendered where none is asked for.
     pub const DEFAULT: Self = Self(17);
 
+    /// The image of this version that is built from the rendered Containerfile.
+    pub fn built_image(self) -> Image {
+        Image(format!("localhost/pgk-postgres:{}", self.0))
+    }
+
     /// The official image of this version.
     pub fn official_image(self) -> Image {
         Image(format!("docker.io/library/postgres:{}", self.0))
@@ -200,28 +205,74 @@ impl FromStr for Version {
 
 from_scalar!(Version);
 
-/// The language of the generated README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lang {
-    /// French, the default.
-    Fr,
-    /// English.
-    En,
-}
-
-impl FromStr for Lang {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "fr" => Ok(Self::Fr),
-            "en" => Ok(Self::En),
-            _ => Err("the README is written in `fr` or `en`".to_owned()),
+/// Makes an enum out of the words that a key may be set to.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
         }
-    }
+
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err($rule.to_owned()),
+                }
+            }
+        }
+
+        from_scalar!($name);
+    };
 }
 
-from_scalar!(Lang);
+choice!(
+    /// The language of the generated README.
+    Lang,
+    "the README is written in `fr` or `en`",
+    /// French, the default.
+    Fr = "fr",
+    /// English.
+    En = "en"
+);
+choice!(
+    /// How a new primary comes about.
+    Strategy,
+    "the strategy is `promote`",
+    /// A replica is promoted.
+    Promote = "promote"
+);
+choice!(
+    /// The kind of Kubernetes object in which Patroni keeps the leader's lease and its other state.
+    Dcs,
+    "Patroni keeps its state in `endpoints` or `configmaps`",
+    /// Endpoints: the lease is at the same time what the read/write Service leads to.
+    Endpoints = "endpoints",
+    /// `ConfigMaps`: the read/write Service follows a label.
+    ConfigMaps = "configmaps"
+);
+choice!(
+    /// What an acknowledged commit can rely on.
+    Durability,
+    "durability is `strict`, `synchronous` or `asynchronous`",
+    /// It is on two members, always: without a standby, writes wait.
+    Strict = "strict",
+    /// It is on two members as long as there are two; a primary left alone goes on.
+    Synchronous = "synchronous",
+    /// It is on the primary; a failover may lose the last ones.
+    Asynchronous = "asynchronous"
+);
+choice!(
+    /// A switch.
+    Switch,
+    "this is `true` or `false`",
+    /// On.
+    On = "true",
+    /// Off.
+    Off = "false"
+);
 
 /// How many replicas there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -17,6 +17,8 @@ pub enum Kind {
     Hba,
     /// A README. Values stand in shell commands there, and are quoted as in a script.
     Markdown,
+    /// A Containerfile, where a value is a word that nothing would quote.
+    Containerfile,
 }
 
 impl Kind {
@@ -24,6 +26,9 @@ impl Kind {
     pub fn of(name: &str) -> Option<Self> {
         if name.ends_with("pg_hba.conf") {
             return Some(Self::Hba);
+        }
+        if name.ends_with("Containerfile") {
+            return Some(Self::Containerfile);
         }
         match name.rsplit_once('.')?.1 {
             "yaml" => Some(Self::Yaml),
@@ -44,17 +49,18 @@ impl Kind {
             Self::Conf => "conf",
             Self::Hba => "hba",
             Self::Markdown => "md",
+            Self::Containerfile => "containerfile",
         }
     }
 
     /// The kind with this [`Kind::name`].
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Yaml, Self::Shell, Self::Sql, Self::Conf, Self::Hba, Self::Markdown]
+        [Self::Yaml, Self::Shell, Self::Sql, Self::Conf, Self::Hba, Self::Markdown, Self::Containerfile]
             .into_iter()
             .find(|kind| kind.name() == name)
     }
 
-    /// `text` as one value of this kind of file; `None` where it cannot hold it (a NUL outside YAML).
+    /// `text` as one value of this kind of file; `None` where it cannot hold it (a NUL outside YAML, say).
     pub fn escape(self, text: &str) -> Option<String> {
         if self != Self::Yaml && text.contains('\0') {
             return None;
@@ -65,6 +71,10 @@ impl Kind {
             Self::Sql => Some(sql_literal(text)),
             Self::Conf => Some(conf(text)),
             Self::Hba => hba(text),
+            Self::Containerfile => {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
+                text.bytes().all(plain).then(|| text.to_owned())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A scenario is data. What two scenarios share is a template that both name, under `common/`.
 
 mod q1;
+mod q2;
 
 use std::collections::BTreeMap;
 
@@ -16,18 +17,24 @@ use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, basename};
 
 pub use q1::Q1;
+pub use q2::Q2;
 
 /// One of the lab sheet's questions.
 #[derive(Debug)]
 pub struct Scenario {
     /// Its name on the command line, for example `q1`.
     pub id: &'static str,
-    /// The template of each Kubernetes object, in the order they are applied in.
+    /// The template of each Kubernetes object, in the order they are applied in. One that comes out empty
+    /// is left out: not every configuration has every object.
     manifests: &'static [&'static str],
     /// The templates of the configuration files, which a `ConfigMap` holds.
     config: &'static [&'static str],
     /// The templates of the scripts, which another holds.
     scripts: &'static [&'static str],
+    /// Whether the pods run on the image that the rendered Containerfile builds, and not the official one.
+    builds_image: bool,
+    /// Whether the pods take up a changed configuration file by themselves, or must be replaced.
+    live_config: bool,
     /// The folder's README in French and in English.
     readme: [&'static str; 2],
 }
@@ -57,6 +64,8 @@ pub struct Names {
     pub primary: String,
     /// The replicas' Deployment.
     pub replica: String,
+    /// The `StatefulSet` of members, any of which can be the primary.
+    pub members: String,
     /// The `ConfigMap` of configuration files.
     pub config: String,
     /// The `ConfigMap` of scripts.
@@ -75,6 +84,7 @@ impl Names {
             replicas: with("replicas"),
             primary: with("primary"),
             replica: with("replica"),
+            members: name.to_owned(),
             config: with("config"),
             scripts: with("scripts"),
             credentials: with("credentials"),
@@ -89,7 +99,12 @@ struct Values<'a> {
     plan: &'a Plan,
     scenario: &'static str,
     names: &'a Names,
+    /// What the pods run on.
     image: Image,
+    /// What that image is built on.
+    base_image: Image,
+    /// Whether each pod has a watcher.
+    watcher: bool,
     /// The labels of every object.
     labels: Labels<'a>,
     /// The labels among them that a selector may rely on for ever.
@@ -145,33 +160,41 @@ const DEFECT: &str =
 
 fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
     let names = Names::of(plan.name.as_str());
+    let version = plan.postgres.version;
+    let default_image = if scenario.builds_image { version.built_image() } else { version.official_image() };
     let values = Values {
         plan,
         scenario: scenario.id,
         names: &names,
-        image: plan.postgres.image.clone().unwrap_or_else(|| plan.postgres.version.official_image()),
+        image: plan.postgres.image.clone().unwrap_or(default_image),
+        base_image: version.official_image(),
+        watcher: plan.q2.watcher(),
         labels: labels(plan),
         selector: selector(plan),
         claim: claim(plan),
         files: Files { config: scenario.config, scripts: scenario.scripts },
     };
-    let renderer = Renderer::new(&values, [scenario.config, scenario.scripts].concat())?;
-    let document = |path: String, template: &str| -> anyhow::Result<Document> {
+    let config = if scenario.live_config { &[] } else { scenario.config };
+    let renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
+    let render = |template: &&str| -> anyhow::Result<Document> {
         let text = renderer.render(template).with_context(|| format!("cannot render {template}"))?;
-        Ok(Document { path, text })
+        Ok(Document { path: basename(template).to_owned(), text })
     };
-    let manifests = (1..).zip(scenario.manifests);
-    let manifests =
-        manifests.map(|(number, template)| document(format!("{number:02}-{}", basename(template)), template));
+    let mut manifests = scenario.manifests.iter().map(render).collect::<anyhow::Result<Vec<_>>>()?;
+    manifests.retain(|document| !document.text.trim().is_empty());
+    for (number, document) in (1..).zip(&mut manifests) {
+        document.path = format!("{number:02}-{}", document.path);
+    }
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
         Lang::En => english,
     };
-    Ok(Rendered {
-        manifests: manifests.collect::<anyhow::Result<_>>()?,
-        others: vec![document("README.md".to_owned(), readme)?],
-    })
+    let mut others = vec![Document { path: "README.md".to_owned(), ..render(&readme)? }];
+    if scenario.builds_image {
+        others.push(render(&"q2/Containerfile")?);
+    }
+    Ok(Rendered { manifests, others })
 }
 
 fn claim(plan: &Plan) -> Json {
@@ -198,7 +221,7 @@ fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
 
 /// Every scenario by its name on the command line.
 pub fn all() -> BTreeMap<&'static str, &'static Scenario> {
-    [&Q1].into_iter().map(|scenario| (scenario.id, scenario)).collect()
+    [&Q1, &Q2].into_iter().map(|scenario| (scenario.id, scenario)).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,36 @@
+#!/bin/bash
+# Runs a member: Patroni, which runs PostgreSQL, and tend.py beside it. Bash is the first process of the
+# container, so that it takes in whatever process loses its parent.
+set -eu
+cd /etc/pgk/scripts
+log() { printf '%(%Y-%m-%d %H:%M:%S)T UTC pgk: %s\n' -1 "$*"; }
+export TZ=UTC
+
+patroni_pid='' tend_pid='' ending=''
+# The end of the pod: the primary hands over first, so that nobody waits for its shutdown.
+stop() {
+	[ -z "$ending" ] || return 0
+	ending=yes
+	[ -n "$patroni_pid" ] || exit 0
+	python3 handover.py || true
+	kill -TERM "$patroni_pid" 2>/dev/null || true
+}
+trap stop TERM INT
+
+python3 first_start.py &
+wait $!
+
+while [ -z "$ending" ]; do
+	# PostgreSQL goes on when Patroni ends by accident: the next Patroni takes it over.
+	if ! kill -0 "$patroni_pid" 2>/dev/null; then
+		patroni "${PATRONI_YAML:=/tmp/patroni.yaml}" &
+		patroni_pid=$!
+	fi
+	if ! kill -0 "$tend_pid" 2>/dev/null; then
+		python3 tend.py "$patroni_pid" &
+		tend_pid=$!
+	fi
+	wait -n "$patroni_pid" "$tend_pid" || true
+	[ -n "$ending" ] || { log "Patroni or tend.py has ended: starting it again"; kill "$tend_pid" 2>/dev/null || true; sleep 1; }
+done
+wait "$patroni_pid" || true

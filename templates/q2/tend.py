@@ -1,0 +1,135 @@
+"""Runs beside Patroni and does what Patroni leaves to its surroundings:
+
+- carries changes of the configuration and of the Secret over to the running cluster,
+- notes on the pod that its volume holds data,
+- ends a Patroni that hangs, and says what a member waits for that only a human can give."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from pgk import *
+
+PATRONI_PID = int(sys.argv[1])
+PERIOD = 2  # seconds between two looks
+HANGS = 60  # seconds without an answer after which Patroni is started anew
+
+api = Api()
+config = mounted_config()
+leader_path, config_path, sync_path = objects(config)
+
+
+def checksum(*folders):
+    """Of everything that is mounted there."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for name in sorted(os.listdir(folder)):
+            if not name.startswith("."):
+                digest.update(name.encode() + b"\0" + read(folder + name).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def note_data():
+    """Whether the volume holds data; if so, the pod says it from now on (first_start.py asks)."""
+    if not os.path.exists(DATA + "/global/pg_control") or os.path.exists(FIRST_START):
+        return False
+    api.patch(f"pods/{NAME}", {"annotations": {"pgk/volume": "data"}})
+    return True
+
+
+def apply_roles():
+    """Roles and passwords as the Secret says. Returns whether that worked."""
+    command = ["psql", "--no-psqlrc", "-qX", "-d", "postgres", "-f", CONFIG + "roles.sql"]
+    if subprocess.run(command, timeout=30, check=False).returncode != 0:
+        return False
+    log("roles and passwords are those of the Secret")
+    return True
+
+
+def carry_over_parameters():
+    """Makes the cluster's dynamic configuration what is rendered now. The ConfigMap is read from the API,
+    where it is newest: a mounted one can be a minute behind, and another minute on the next primary."""
+    rendered = api.get("configmaps/" + settings()["config-map"])["data"]
+    wanted = merged(rendered["patroni.yaml"], rendered["parameters.yaml"])["bootstrap"]["dcs"]
+    status, current = patroni("GET", "/config")
+    if status != 200:
+        return
+    if "pause" in current:  # `patronictl pause` is a human's, for a while
+        wanted["pause"] = current["pause"]
+    if current != wanted:
+        status, answer = patroni("PUT", "/config", wanted)
+        log("the configuration has changed: carried over" if status == 200 else f"configuration refused: {answer}")
+
+
+restarted = {}  # member: when
+
+
+def restart_where_needed():
+    """For a changed parameter that PostgreSQL reads only at its start: one member at a time, the primary
+    after the replicas. Once a look, so that a member that needs it twice (a replica, when a limit was
+    lowered) waits for the others in between."""
+    members = patroni("GET", "/cluster")[1]["members"]
+    if any(member["state"] not in ("running", "streaming") for member in members):
+        return
+    waiting = [member for member in members if member.get("pending_restart")]
+    if waiting:
+        member = min(waiting, key=lambda one: (restarted.get(one["name"], 0), one["role"] == "leader"))
+        restarted[member["name"]] = time.monotonic()
+        log(f"restarting {member['name']}: a changed parameter needs it")
+        status, answer = patroni("POST", "/restart", {"restart_pending": True}, host=member["host"], timeout=60)
+        log(f"restart of {member['name']}: {answer}")
+
+
+def say_what_is_missing():
+    """All volumes empty, but Patroni's objects speak of a database: only a human knows what that means."""
+    missing = False
+    if not os.listdir(DATA) and annotations(api.get(config_path)).get("initialize"):
+        words = [annotations(pod).get("pgk/volume") for pod in api.get(pods_path(config))["items"]]
+        missing = not annotations(api.get(leader_path)).get("leader") and "data" not in words
+    say("missing", missing and "WAITING FOR A HUMAN: the cluster is not new, but no running member holds its data. "
+        "No new database is made in its place. See " + settings()["help"])
+
+
+def end_a_hanging_patroni(heard):
+    """Returns when Patroni last answered."""
+    try:
+        patroni("GET", "/liveness")
+        return time.monotonic()
+    except OSError:
+        if time.monotonic() - heard < HANGS:
+            return heard
+    log(f"Patroni has not answered for {HANGS} s: starting it anew; PostgreSQL goes on")
+    os.kill(PATRONI_PID, signal.SIGKILL)
+    return time.monotonic()
+
+
+heard = time.monotonic()
+holds_data = False
+written = (checksum(CONFIG, CREDENTIALS), False)
+roles_as_of = None
+while True:
+    time.sleep(PERIOD)
+    try:
+        heard = end_a_hanging_patroni(heard)
+        holds_data = holds_data or note_data()
+        seen = (checksum(CONFIG, CREDENTIALS), holds_data)
+        if seen != written:
+            # A member that has held data never makes a new database.
+            write_patroni_yaml(may_bootstrap=not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML)))
+            os.kill(PATRONI_PID, signal.SIGHUP)
+            written = seen
+        if patroni("GET", "/patroni")[1].get("role") == "primary":
+            secret = checksum(CREDENTIALS)
+            if secret != roles_as_of and apply_roles():
+                roles_as_of = secret
+            carry_over_parameters()
+            restart_where_needed()
+        else:
+            roles_as_of = None
+            say_what_is_missing()
+        say("tend", "")
+    except (OSError, AttributeError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
+        say("tend", f"cannot look after this member at the moment: {error!r}")
