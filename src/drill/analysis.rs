@@ -107,8 +107,8 @@ pub struct Measurement {
     pub total: Counts,
     /// Commits a second of all write streams, up to the event.
     pub commits_per_second: Option<f64>,
-    /// From the event to the first commit after writes had begun to fail; from the event to the first
-    /// commit where none failed.
+    /// From the event to the end of the longest time in which writes failed, or none was sent; from the
+    /// event to the next commit where there was no such time.
     pub first_commit_ms: Option<u64>,
     /// From the event to the moment when every member was ready and streaming.
     pub full_strength_ms: Option<u64>,
@@ -196,7 +196,7 @@ pub struct StreamFigures {
     pub outage: Outage,
     /// How often its node restarted.
     pub restarts: usize,
-    /// Whether its record ends in the middle of a line.
+    /// Whether the end of its record was never heard of.
     pub cut: bool,
     /// How many lines of its record cannot be read.
     pub malformed: usize,
@@ -347,6 +347,9 @@ const STOPPING_MS: u64 = 1_000;
 /// statement's timeout is as long.
 const SILENT_MS: i64 = 10_000;
 
+/// A stream that sent nothing for this long was away itself: it pauses for milliseconds.
+const AWAY_MS: i64 = 3_000;
+
 /// How many acknowledgements by two primaries are listed.
 const LISTED: usize = 5;
 
@@ -366,6 +369,14 @@ pub(super) struct Timed<'a> {
     pub(super) moments: Vec<Moment<'a>>,
     /// The most that its wall clock strayed while its node ran.
     step: i64,
+}
+
+impl Timed<'_> {
+    /// The longest time in which it sent nothing.
+    fn away(&self) -> i64 {
+        let pairs = self.moments.iter().zip(self.moments.iter().skip(1));
+        pairs.map(|(before, after)| after.start.saturating_sub(before.end)).max().unwrap_or_default()
+    }
 }
 
 /// Sets every stream of `record` on the drill's time.
@@ -443,7 +454,7 @@ pub fn measure(record: &Record) -> Measurement {
         timeline_after: record.timeline_after,
         watched_ms: record.end_elapsed.saturating_sub(record.event_elapsed),
         clocks_stepped: !steps.0.is_empty(),
-        notes: notes(record, &streams, kept.as_ref(), &steps),
+        notes: notes(record, &timed, &streams, kept.as_ref(), &steps),
         kept,
         streams,
     }
@@ -561,12 +572,28 @@ fn worse(a: Outage, b: Outage) -> Outage {
     }
 }
 
+/// When writes went on: the end of the longest time without a commit of any writer in which one failed, or
+/// none was even sent, as the load was away itself.
 fn first_commit(timed: &[Timed<'_>], event: i64) -> Option<u64> {
     let writes = || timed.iter().filter(|t| t.stream.work == Work::Write).flat_map(|t| &t.moments);
-    let failed = writes().filter(|moment| !moment.is_done() && moment.end > event);
-    let since = failed.map(|moment| moment.end).min().unwrap_or(event);
-    let commits = writes().filter(|moment| moment.is_done() && moment.start >= since);
-    commits.map(|moment| moment.end).min().and_then(|end| u64::try_from(end.saturating_sub(event)).ok())
+    let ends = |done: bool| {
+        let mut ends: Vec<_> =
+            writes().filter(|moment| moment.is_done() == done).map(|moment| moment.end).collect();
+        ends.sort_unstable();
+        ends
+    };
+    let (commits, failures) = (ends(true), ends(false));
+    let failed = |from: i64, to: i64| failures.iter().any(|end| *end > from.max(event) && *end <= to);
+    let waits = commits.iter().zip(commits.iter().skip(1)).filter(|(_, to)| **to > event);
+    let outage = waits
+        .filter(|(from, to)| to.saturating_sub(**from) >= AWAY_MS || failed(**from, **to))
+        .max_by_key(|(from, to)| to.saturating_sub(**from));
+    let end = match (outage, commits.last()) {
+        (Some((_, end)), _) => end,
+        (None, Some(last)) if failed(*last, i64::MAX) => return None,
+        _ => commits.iter().find(|end| **end > event)?,
+    };
+    u64::try_from(end.saturating_sub(event)).ok()
 }
 
 fn kept(streams: &[Stream], rows: &[Row]) -> Kept {
@@ -703,7 +730,13 @@ impl Steps {
     }
 }
 
-fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps: &Steps) -> Vec<String> {
+fn notes(
+    record: &Record,
+    timed: &[Timed<'_>],
+    streams: &[StreamFigures],
+    kept: Option<&Kept>,
+    steps: &Steps,
+) -> Vec<String> {
     let mut notes = Vec::new();
     for stream in &record.streams {
         let ahead = stream.clock_ahead / 1000;
@@ -715,6 +748,14 @@ fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps:
                 if ahead > 0 { "ahead of" } else { "behind" }
             ));
         }
+    }
+    if let Some((away, name)) = timed.iter().map(|timed| (timed.away(), &timed.stream.name)).max()
+        && away >= AWAY_MS
+    {
+        notes.push(format!(
+            "The load itself was away with the nodes that the event took, {name} for {} s: that time is part of the outages and of the first commit.",
+            seconds(away.unsigned_abs())
+        ));
     }
     for (clock, step) in &steps.0 {
         notes.push(format!(
@@ -734,11 +775,6 @@ fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps:
             notes.push(format!(
                 "{} of {name} without a success cannot be measured: its node restarted and its wall clock was set.",
                 count(stream.outage.unknown, "time", "times")
-            ));
-        }
-        if stream.cut {
-            notes.push(format!(
-                "The record of {name} ends in the middle of a line: its pod was killed as it wrote."
             ));
         }
         if stream.malformed > 0 {
@@ -835,6 +871,14 @@ fn not_measured(measurement: &Measurement) -> Vec<String> {
     if measurement.acknowledged == 0 {
         reasons.push("No write was acknowledged: the drill proves nothing about what is kept.".to_owned());
     }
+    let cut: Vec<_> =
+        measurement.streams.iter().filter(|stream| stream.cut).map(|stream| stream.name.as_str()).collect();
+    if !cut.is_empty() {
+        reasons.push(format!(
+            "The load did not answer at the end, so what it saw last is not in the record: {}.",
+            cut.join(", ")
+        ));
+    }
     for stream in measurement.streams.iter().filter(|stream| stream.counts.done == 0) {
         let tried = stream.counts.failed + stream.counts.doubt;
         reasons.push(match tried {
@@ -880,7 +924,7 @@ fn limits_broken(measurement: &Measurement, limits: &Limits) -> Vec<String> {
         && took > limit
     {
         reasons.push(format!(
-            "Full strength took {} s, longer than the limit of {} s (--max-full-strength).",
+            "Full strength took {} s, longer than the limit of {} s (--max-recovery).",
             seconds(took),
             seconds(limit)
         ));
@@ -1162,7 +1206,7 @@ pub(super) mod tests {
             verdict(&measurement, &limits).reasons,
             [
                 "The write outage of 4.20 s (writer-1-kept) is longer than the limit of 4.20 s (--max-write-outage).",
-                "Full strength took 5.90 s, longer than the limit of 5.00 s (--max-full-strength).",
+                "Full strength took 5.90 s, longer than the limit of 5.00 s (--max-recovery).",
             ]
         );
     }
@@ -1249,6 +1293,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_load_goes_with_the_nodes() {
+        let measurement = measure(&recorded!("all-off"));
+        assert_eq!(longest(measurement.write_outage.kept.as_ref()), (16_500, 5210));
+        assert_eq!(longest(measurement.write_outage.new.as_ref()), (17_000, 5010));
+        assert_eq!(measurement.first_commit_ms, Some(16_710));
+        assert_eq!(
+            measurement.notes,
+            [
+                "The load itself was away with the nodes that the event took, writer-1-new for 16.2 s: that time is part of the outages and of the first commit."
+            ]
+        );
+        assert_eq!(judge(&measurement), [""; 0]);
+    }
+
+    #[test]
     fn a_restart_of_the_node() {
         let measurement = measure(&recorded!("reboot"));
         let writer = stream(&measurement, "writer-1-kept");
@@ -1256,7 +1315,7 @@ pub(super) mod tests {
         assert_eq!(longest(Some(&writer.outage)), (20_000, 5010));
         assert!(writer.outage.longest.as_ref().unwrap().by_wall);
         assert!(!writer.outage.not_back);
-        assert_eq!(measurement.notes.len(), 1, "{:?}", measurement.notes);
+        assert_eq!(measurement.notes.len(), 2, "{:?}", measurement.notes);
         assert_eq!(judge(&measurement), [""; 0]);
     }
 
@@ -1283,11 +1342,16 @@ pub(super) mod tests {
 
     #[test]
     fn a_cut_record() {
-        let measurement = measure(&recorded!("cut"));
+        let mut record = recorded!("cut");
+        record.streams[0].cut = true;
+        let measurement = measure(&record);
         assert_eq!(measurement.total, Counts { done: 3, failed: 0, doubt: 1 });
         assert_eq!(measurement.kept, Some(Kept { doubt_kept: 1, unknown: 1, ..Kept::default() }));
-        assert_eq!(measurement.notes.len(), 2, "{:?}", measurement.notes);
-        assert_eq!(judge(&measurement), [""; 0]);
+        assert_eq!(measurement.notes.len(), 1, "{:?}", measurement.notes);
+        assert_eq!(
+            judge(&measurement),
+            ["The load did not answer at the end, so what it saw last is not in the record: writer-1-kept."]
+        );
     }
 
     #[test]

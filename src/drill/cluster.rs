@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use kube::{Client, Config};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::time::timeout;
 
 use super::analysis::PRIMARY;
@@ -16,8 +16,6 @@ use crate::render::hex;
 
 /// The longest that one call may take, to the API server or through it into a pod.
 const CALL: Duration = Duration::from_secs(10);
-/// The longest that reading a stream's ledger may take.
-const LONG_CALL: Duration = Duration::from_secs(60);
 /// The container that runs PostgreSQL.
 const POSTGRES: &str = "postgres";
 
@@ -62,7 +60,7 @@ impl Cluster {
     pub(super) async fn connect(name: String, namespace: Option<String>) -> anyhow::Result<Self> {
         let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
         config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(LONG_CALL);
+        config.read_timeout = Some(6 * CALL);
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         Ok(Self { client: Client::try_from(config)?, namespace, name })
     }
@@ -113,7 +111,6 @@ impl Cluster {
     /// What `command` in a pod's container prints; its failure is an error with what it printed.
     pub(super) async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> anyhow::Result<String> {
         let what = || format!("cannot run a command in the pod {pod}");
-        let limit = if container == POSTGRES { CALL } else { LONG_CALL };
         let run = async {
             let params = AttachParams::default().container(container).stdout(true).stderr(true);
             let mut process = self.pods().exec(pod, command.iter().copied(), &params).await?;
@@ -143,11 +140,33 @@ impl Cluster {
             }
             bail!("{}{}", text.trim_end(), String::from_utf8_lossy(&stderr).trim_end())
         };
-        timeout(limit, run)
+        timeout(CALL, run)
             .await
-            .with_context(|| format!("no answer in {limit:?}"))
+            .with_context(|| format!("no answer in {CALL:?}"))
             .and_then(|done| done)
             .with_context(what)
+    }
+
+    /// Gives `take` each line that `command` in a pod's container prints, until it ends or is silent for
+    /// long. The end of a line must have been seen: what was cut is no line.
+    pub(super) async fn lines(
+        &self,
+        pod: &str,
+        container: &str,
+        command: &[&str],
+        mut take: impl FnMut(String),
+    ) -> anyhow::Result<()> {
+        let params = AttachParams::default().container(container).stdout(true).stderr(false);
+        let mut process = bounded(self.pods().exec(pod, command.iter().copied(), &params)).await?;
+        let mut out = BufReader::new(process.stdout().context("the command has no stdout")?);
+        loop {
+            let mut line = Vec::new();
+            timeout(CALL, out.read_until(b'\n', &mut line)).await??;
+            if line.pop() != Some(b'\n') {
+                return Ok(());
+            }
+            take(String::from_utf8_lossy(&line).into_owned());
+        }
     }
 
     /// The answer to an SQL statement, asked as the superuser in the member's pod.

@@ -474,8 +474,8 @@ const MEANING: &str = "
 - **Read outage**: the same of readers, through the Service of the primary (pg-rw) and through that of the
   replicas (pg-ro); the worse of kept and new connections. The longest *before the event* is the noise of
   the load itself.
-- **First commit**: from the event to the first commit after writes had begun to fail; from the event to the
-  next commit where none failed.
+- **First commit**: from the event to the end of the longest time in which writes failed, or none was sent, as
+  the load was away with its node; from the event to the next commit where there was no such time.
 - **Full strength**: from the event to the moment when every member was ready and streaming.
 - **Lost**: commits that the server had acknowledged to the client, and whose rows are not there at the end.
 - **In doubt**: writes that were sent and never answered. The client cannot know whether they were

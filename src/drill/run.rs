@@ -281,8 +281,8 @@ impl Drill<'_> {
 
         self.progress.phase("reading what the load wrote down");
         let (end_elapsed, end_wall) = (elapsed(begin), wall());
-        load.stop(self.cluster).await?;
-        let (streams, raw) = load.read(self.cluster).await?.into_iter().unzip();
+        load.stop(self.cluster).await;
+        let (streams, raw) = load.heard().into_iter().unzip();
         let timeline_after = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
         let rows = self.rows().await;
         if let Err(error) = &rows {
@@ -330,9 +330,8 @@ impl Drill<'_> {
             ensure!(answered.elapsed() < SILENT, "the API server has not answered for {SILENT:?}");
             ensure!(inhabited.elapsed() < GONE, "the instance is gone: it has had no pod for {GONE:?}");
             if self.progress.is_live() {
-                let writes = timeout(Duration::from_secs(1), load.writes(self.cluster)).await;
                 let primary = ready_primary(&lock(seen).members);
-                self.progress.live(begin.elapsed(), writes.ok().and_then(Result::ok), primary.as_deref());
+                self.progress.live(begin.elapsed(), load.writes(), primary.as_deref());
             }
             let left = until.saturating_duration_since(Instant::now());
             let rest = Duration::from_secs(1).saturating_sub(tick.elapsed()).min(left);
