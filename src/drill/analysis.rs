@@ -753,7 +753,7 @@ fn notes(
         && away >= AWAY_MS
     {
         notes.push(format!(
-            "The load itself was away with the nodes that the event took, {name} for {} s: that time is part of the outages and of the first commit.",
+            "The load itself was away with its node, for up to {} s ({name}): that time is part of the outages and of the first commit.",
             seconds(away.unsigned_abs())
         ));
     }
@@ -1301,7 +1301,7 @@ pub(super) mod tests {
         assert_eq!(
             measurement.notes,
             [
-                "The load itself was away with the nodes that the event took, writer-1-new for 16.2 s: that time is part of the outages and of the first commit."
+                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit."
             ]
         );
         assert_eq!(judge(&measurement), [""; 0]);

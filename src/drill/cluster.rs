@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use kube::{Client, Config};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::analysis::PRIMARY;
@@ -16,6 +17,8 @@ use crate::render::hex;
 
 /// The longest that one call may take, to the API server or through it into a pod.
 const CALL: Duration = Duration::from_secs(10);
+/// The longest that a primary may take to say how the whole is.
+const ANSWER: Duration = Duration::from_secs(3);
 /// The container that runs PostgreSQL.
 const POSTGRES: &str = "postgres";
 
@@ -50,6 +53,8 @@ pub(super) struct Member {
 /// What the primary says of the whole.
 #[derive(Debug, Clone)]
 pub(super) struct State {
+    /// The pod of the primary.
+    pub(super) primary: String,
     pub(super) timeline: u32,
     /// The pods that stream from it.
     pub(super) streaming: Vec<String>,
@@ -176,18 +181,31 @@ impl Cluster {
         Ok(self.exec(pod, POSTGRES, &command).await?.trim_end().to_owned())
     }
 
-    /// What the primary says of the whole.
-    pub(super) async fn state(&self, primary: &str) -> anyhow::Result<State> {
+    /// What the primary among `members` says of the whole. A pod on a node that was lost is still there, and
+    /// labelled as it was; so each that may be the primary is asked, and of several that answer, that on the
+    /// newest timeline is.
+    pub(super) async fn state(&self, members: &[Member]) -> Option<State> {
+        let mut asked = JoinSet::new();
+        for member in members.iter().filter(|one| one.is_primary() && one.ready && !one.ending) {
+            let (cluster, pod) = (self.clone(), member.pod.clone());
+            asked.spawn(async move { timeout(ANSWER, cluster.ask(pod)).await });
+        }
+        let answers = asked.join_all().await;
+        answers.into_iter().flatten().flatten().max_by_key(|state| state.timeline)
+    }
+
+    /// What `primary` says; an error if it is none.
+    async fn ask(&self, primary: String) -> anyhow::Result<State> {
         let answer = self
             .sql(
-                primary,
+                &primary,
                 "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) UNION ALL
                 (SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1)",
             )
             .await?;
         let (timeline, streaming) = answer.split_once('\n').unwrap_or((&answer, ""));
         let timeline = u32::from_str_radix(timeline, 16).context("the primary says no timeline")?;
-        Ok(State { timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
+        Ok(State { primary, timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
     }
 
     /// Ends a pod: in its own time, or at once.

@@ -179,9 +179,8 @@ impl Load {
         }
         let dropped = async {
             let members = cluster.members().await?;
-            let primary = members.iter().find(|one| one.is_primary() && one.ready);
-            let primary = primary.context("there is no primary that is ready")?;
-            cluster.sql(&primary.pod, DROP).await
+            let state = cluster.state(&members).await.context("there is no primary that answers")?;
+            cluster.sql(&state.primary, DROP).await
         };
         if let Err(error) = dropped.await {
             left.push(format!("the schema pgk_drill in the database postgres is left over: {error:#}"));
