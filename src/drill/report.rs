@@ -272,7 +272,7 @@ const NO_END: &str = "no end";
 fn outage(outage: Option<&Outage>) -> String {
     let Some(outage) = outage else { return NOT_MEASURED.to_owned() };
     let Some(gap) = &outage.longest else { return UNKNOWN.to_owned() };
-    let least = if outage.not_back || outage.unknown > 0 { AT_LEAST } else { "" };
+    let least = if outage.not_back { AT_LEAST } else { "" };
     format!("{least}{}", seconds(gap.length_ms))
 }
 
@@ -321,7 +321,7 @@ fn aligned(rows: &[[String; COLUMNS]]) -> String {
 fn footnotes(rows: &[[String; COLUMNS]]) -> Vec<&'static str> {
     let has = |sign: &str| rows.iter().any(|row| row.iter().skip(1).any(|cell| cell.contains(sign)));
     let all = [
-        (AT_LEAST, "> at least: it had not ended when the drill did, or another one could not be measured."),
+        (AT_LEAST, "> at least: it had not ended when the drill did."),
         (NO_END, "no end: in that run it had not ended when the drill did."),
         (UNKNOWN, "? not known."),
         ("varies", "varies: not the same in every run; each is in the report."),

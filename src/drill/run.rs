@@ -36,7 +36,7 @@ pub(super) struct Settings {
 /// How long all nodes are off in the event `all-off`.
 const ALL_OFF: Duration = Duration::from_secs(10);
 /// How old what the primary said may be.
-const FRESH: Duration = Duration::from_secs(4);
+const FRESH: Duration = Duration::from_secs(5);
 /// How long the API server may say nothing before the drill gives up.
 const SILENT: Duration = Duration::from_secs(45);
 /// How long the instance may have no pod at all. (Pods of nodes that are off are still there.)
