@@ -507,7 +507,8 @@ fn outage(timed: &Timed<'_>, event: i64, end: i64) -> Outage {
     }
     let mut outage = Outage { not_back, ..Outage::default() };
     for (from, to) in ends.iter().zip(ends.iter().skip(1)) {
-        let length_ms = u64::try_from(to.saturating_sub(*from)).unwrap_or_default();
+        // Where clocks stray, a stream's begin may lie before that of the record.
+        let length_ms = u64::try_from(to.saturating_sub(*from).min(end)).unwrap_or_default();
         if *to <= event {
             outage.before_event_ms = outage.before_event_ms.max(Some(length_ms));
         }
