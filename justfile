@@ -23,8 +23,8 @@ test:
 deny:
     cargo deny --log-level error check bans licenses sources
 
-# The cluster tests, on the cluster of KUBECONFIG; PGK_NODE_OFF, PGK_NODE_ON and PGK_NODE_DELETE are the
-# commands that take its nodes away, with {node} for the name
+# The cluster tests, on the cluster of KUBECONFIG; PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
+# and PGK_NODE_HEAL are the commands that take its nodes away and give them back, with {node} for the name
 cluster:
     cargo test --locked --test cluster --test drill -- --nocapture --test-threads 1
 

@@ -1,5 +1,6 @@
 //! `pgk drill` on a real cluster: what Q1 survives passes, what it does not is reported as it is. Needs
-//! what `cluster.rs` needs, and is skipped without it.
+//! what `cluster.rs` needs, and is skipped without it; `PGK_NODE_CUT` and `PGK_NODE_HEAL` say how to cut a node
+//! from the network and how to connect it again.
 
 #![cfg(feature = "drill")]
 #![allow(
@@ -65,42 +66,82 @@ fn drill_under_load(pg: &Instance, warm_up: &str) -> Child {
     child
 }
 
-#[test]
-fn what_q1_survives() {
-    let Some(pg) = Instance::start("drill_survives", &[]) else { return };
-    for (event, target) in [
-        ("pod-delete", "replica"),
-        ("pod-force", "replica"),
-        ("postgres-kill", "replica"),
-        ("volume-delete", "replica"),
-        ("pod-delete", "primary"),
-        ("pod-force", "primary"),
-        ("postgres-kill", "primary"),
-    ] {
-        let (shown, passed) = drill(&pg, &[event, "--target", target]);
-        assert!(passed, "{event} {target}: {shown:#}");
-        let run = &shown["events"][0]["runs"][0];
+/// The runs that a drill printed, in the order of the events.
+fn runs(shown: &Value) -> Vec<&Value> {
+    let events = shown["events"].as_array().into_iter().flatten();
+    events.flat_map(|event| event["runs"].as_array().into_iter().flatten()).collect()
+}
+
+/// Does a plan under a short load, all of which must pass; what it printed.
+fn passes(pg: &Instance, plan: &str, arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("plan.yaml");
+    fs::write(&file, plan).expect("a plan");
+    let short = [file.to_str().expect("UTF-8"), "--warm-up", "2s", "--cool-down", "1s"];
+    let (shown, passed) = drill(pg, &[&short, arguments].concat());
+    for run in runs(&shown) {
         println!(
-            "what_q1_survives: {event} {target}: write outage {} ms, read outage {} ms, full strength after {} ms",
+            "drill: {} {}: write outage {} ms, read outage {} ms, first commit after {} ms, full strength after {} ms",
+            run["event"].as_str().unwrap_or_default(),
+            run["target"].as_str().unwrap_or_default(),
             run["write_outage"]["worst"]["longest"]["length_ms"],
             run["read_outage_replica"]["worst"]["longest"]["length_ms"],
+            run["first_commit_ms"],
             run["full_strength_ms"]
         );
-        assert_eq!(run["kept"]["lost"], Value::Array(vec![]), "{shown:#}");
-        assert!(run["acknowledged"].as_u64().is_some_and(|commits| commits > 200), "{shown:#}");
-        assert_clean(&pg);
+        assert_eq!(run["kept"]["lost"], Value::Array(vec![]), "{run:#}");
+        assert!(run["acknowledged"].as_u64().is_some_and(|commits| commits > 100), "{run:#}");
     }
+    assert!(passed, "{shown:#}");
+    assert_clean(pg);
+    shown
+}
+
+/// A figure of a run, in milliseconds.
+fn ms(figure: &Value) -> u64 {
+    figure.as_u64().unwrap_or_else(|| panic!("no figure: {figure}"))
 }
 
 #[test]
-fn what_q1_does_not_survive_is_reported() {
-    let Some(pg) = Instance::start("drill_reports", &[]) else { return };
+fn what_q1_survives() {
+    let Some(pg) = Instance::start("drill_survives", &[]) else { return };
+    let shown = passes(
+        &pg,
+        "[{event: pod-delete, target: replica, repeat: 2}, {event: pod-force, target: replica},
+          {event: postgres-kill, target: replica}, {event: volume-delete, target: replica},
+          {event: pod-delete, repeat: 2}, {event: pod-force}, {event: postgres-kill}]",
+        &[],
+    );
+    let summary = &shown["events"][4]["summary"];
+    assert_eq!((&summary["event"], &summary["runs"]), (&"pod-delete".into(), &2.into()));
+    let outages = &summary["write_outage_ms"];
+    let [min, median, max] = ["min", "median", "max"].map(|name| outages[name].as_f64().expect("a figure"));
+    assert!(min > 0.0 && min <= median && median <= max, "{outages}");
+
+    total_loss_is_reported(&pg);
+    a_lost_disk_is_reported(&pg);
+}
+
+/// Nothing outside the cluster has the data: what is there afterwards is a new and empty database.
+fn total_loss_is_reported(pg: &Instance) {
+    let arguments = ["total-loss", "--yes", "--confirm", "pg", "--warm-up", "2s", "--cool-down", "1s"];
+    let (shown, passed) = drill(pg, &arguments);
+    assert!(!passed, "{shown:#}");
+    let run = runs(&shown)[0];
+    let lost = run["kept"]["lost"].as_array().map(Vec::len);
+    assert!(lost.is_some_and(|lost| lost > 100), "{run:#}");
+    assert_eq!(lost.map(Value::from), Some(run["acknowledged"].clone()), "{run:#}");
+    assert_eq!(run["first_commit_ms"], Value::Null, "{run:#}");
+    assert_clean(pg);
+}
+
+fn a_lost_disk_is_reported(pg: &Instance) {
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report");
-    let arguments = ["volume-delete", "--timeout", "30s", "--report", report.to_str().expect("UTF-8")];
-    let (shown, passed) = drill(&pg, &arguments);
+    let arguments = ["volume-delete", "--timeout", "20s", "--report", report.to_str().expect("UTF-8")];
+    let (shown, passed) = drill(pg, &arguments);
     assert!(!passed, "{shown:#}");
-    let run = &shown["events"][0]["runs"][0];
+    let run = runs(&shown)[0];
     assert_eq!(run["full_strength_ms"], Value::Null, "{shown:#}");
     assert_eq!(run["write_outage"]["worst"]["not_back"], true, "{shown:#}");
     assert_eq!(run["kept"], Value::Null, "without a primary the rows cannot be read: {shown:#}");
@@ -110,9 +151,38 @@ fn what_q1_does_not_survive_is_reported() {
 }
 
 #[test]
-fn limits_and_interruptions() {
+fn nodes_are_taken_and_brought_back() {
+    let Some(pg) = Instance::start("drill_nodes", &[]) else { return };
+    let on = machine::command("PGK_NODE_ON");
+    let (cut, heal) = (machine::command("PGK_NODE_CUT"), machine::command("PGK_NODE_HEAL"));
+    if let (Some(cut), Some(heal)) = (cut, heal) {
+        let commands = ["--node-cut", &cut, "--node-heal", &heal, "--node-on-after", "10s"];
+        let plan = "[{event: node-cut, target: replica}, {event: node-cut}]";
+        let shown = passes(&pg, plan, &commands);
+        let [replica, primary] = runs(&shown)[..] else { panic!("{shown:#}") };
+        assert!(ms(&replica["write_outage"]["worst"]["longest"]["length_ms"]) < 5000, "{shown:#}");
+        assert!(ms(&primary["write_outage"]["worst"]["longest"]["length_ms"]) > 9000, "{shown:#}");
+    }
+    if let (Some(off), Some(on)) = (machine::command("PGK_NODE_OFF"), &on) {
+        let commands = ["--node-off", &off, "--node-on", on, "--node-on-after", "10s"];
+        let plan = "[{event: node-off, target: replica}, {event: all-off}]";
+        let shown = passes(&pg, plan, &commands);
+        let all = runs(&shown)[1];
+        // The nodes are off for 10 s, and the load with them.
+        assert!(ms(&all["first_commit_ms"]) > 10_000, "{shown:#}");
+        assert!(all["notes"].to_string().contains("The load itself was away"), "{shown:#}");
+    }
+    if let (Some(delete), Some(on)) = (machine::command("PGK_NODE_DELETE"), &on) {
+        let commands = ["--node-delete", &delete, "--node-on", on, "--max-recovery", "90s"];
+        passes(&pg, "[{event: node-delete, target: replica}]", &commands);
+    }
+}
+
+#[test]
+fn limits_interruptions_and_refusals() {
     let Some(pg) = Instance::start("drill_limits", &[]) else { return };
-    let (shown, passed) = drill(&pg, &["postgres-kill", "--max-write-outage", "1ms"]);
+    let (shown, passed) =
+        drill(&pg, &["postgres-kill", "--max-write-outage", "1ms", "--warm-up", "2s", "--cool-down", "1s"]);
     assert!(!passed, "a limit that cannot hold: {shown:#}");
     assert_clean(&pg);
 
@@ -125,11 +195,8 @@ fn limits_and_interruptions() {
     assert_eq!(output.status.code(), Some(1));
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
     assert_clean(&pg);
-}
 
-#[test]
-fn a_cluster_that_goes_ends_the_drill() {
-    let Some(pg) = Instance::start("drill_gone", &[]) else { return };
+    // The cluster goes under the load.
     let child = drill_under_load(&pg, "5s");
     pg.kubectl(&["delete", "all", "--all", "--wait=false"]).expect("all is deleted");
     let begin = Instant::now();
@@ -137,34 +204,11 @@ fn a_cluster_that_goes_ends_the_drill() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
-    println!("a_cluster_that_goes_ends_the_drill: after {} s", begin.elapsed().as_secs());
+    println!("drill: a cluster that goes ends it after {} s", begin.elapsed().as_secs());
     assert!(errors.contains("error: "), "{errors}");
-}
 
-#[test]
-fn a_node_is_taken_and_brought_back() {
-    let command = |name| std::env::var(name).ok().filter(|command: &String| !command.is_empty());
-    let (Some(off), Some(on)) = (command("PGK_NODE_OFF"), command("PGK_NODE_ON")) else {
-        println!("skipped: PGK_NODE_OFF and PGK_NODE_ON are not set (shell commands with {{node}} in them)");
-        return;
-    };
-    let Some(pg) = Instance::start("drill_node_off", &[]) else { return };
-    let arguments =
-        ["node-off", "--target", "replica", "--node-off", &off, "--node-on", &on, "--max-recovery", "90s"];
-    let (shown, passed) = drill(&pg, &arguments);
-    let run = &shown["events"][0]["runs"][0];
-    println!(
-        "a_node_is_taken_and_brought_back: read outage {} ms, full strength after {} ms",
-        run["read_outage_replica"]["worst"]["longest"]["length_ms"], run["full_strength_ms"]
-    );
-    assert!(passed, "{shown:#}");
-    assert_clean(&pg);
-}
-
-#[test]
-fn what_cannot_be_done_is_refused() {
-    let Some(pg) = Instance::start("drill_refusals", &[]) else { return };
-    pg.kubectl(&["scale", "deployment", "pg-replica", "--replicas=0"]).expect("it is scaled");
+    // What is there without a replica.
+    pg.apply(&["replicas=0"]);
     pg.wait_until_streaming(0);
     let refused = |arguments: &[&str]| {
         let mut all = vec!["drill"];

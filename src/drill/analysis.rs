@@ -107,8 +107,8 @@ pub struct Measurement {
     pub total: Counts,
     /// Commits a second of all write streams, up to the event.
     pub commits_per_second: Option<f64>,
-    /// From the event to the first commit after writes had begun to fail; from the event to the first
-    /// commit where none failed.
+    /// From the event to the end of the longest time in which writes failed, or none was sent; from the
+    /// event to the next commit where there was no such time.
     pub first_commit_ms: Option<u64>,
     /// From the event to the moment when every member was ready and streaming.
     pub full_strength_ms: Option<u64>,
@@ -161,8 +161,6 @@ pub struct Outage {
     pub before_event_ms: Option<u64>,
     /// Whether the last outage lasted to the end of the record. `longest` is then a lower bound.
     pub not_back: bool,
-    /// How many of those times have no known length: the node restarted, and its wall clock is of no help.
-    pub unknown: usize,
 }
 
 /// A time without a success.
@@ -174,8 +172,6 @@ pub struct Gap {
     pub from_ms: i64,
     /// How long it was.
     pub length_ms: u64,
-    /// Whether the length comes from the wall clock, as the node restarted meanwhile.
-    pub by_wall: bool,
 }
 
 /// The figures of one stream.
@@ -196,7 +192,7 @@ pub struct StreamFigures {
     pub outage: Outage,
     /// How often its node restarted.
     pub restarts: usize,
-    /// Whether its record ends in the middle of a line.
+    /// Whether the end of its record was never heard of.
     pub cut: bool,
     /// How many lines of its record cannot be read.
     pub malformed: usize,
@@ -341,11 +337,14 @@ const SKEW_MS: i64 = 100;
 
 /// A stream that still fails at its end is not back if it did so for this long. Less is the statement
 /// that was under way as the load was stopped.
-const STOPPING_MS: u64 = 1_000;
+const STOPPING_MS: i64 = 1_000;
 
 /// A stream that was silent for this long at the end of the record was killed, or its node was: no
 /// statement's timeout is as long.
 const SILENT_MS: i64 = 10_000;
+
+/// A stream that sent nothing for this long was away itself: it pauses for milliseconds.
+const AWAY_MS: i64 = 3_000;
 
 /// How many acknowledgements by two primaries are listed.
 const LISTED: usize = 5;
@@ -366,6 +365,14 @@ pub(super) struct Timed<'a> {
     pub(super) moments: Vec<Moment<'a>>,
     /// The most that its wall clock strayed while its node ran.
     step: i64,
+}
+
+impl Timed<'_> {
+    /// The longest time in which it sent nothing.
+    fn away(&self) -> i64 {
+        let pairs = self.moments.iter().zip(self.moments.iter().skip(1));
+        pairs.map(|(before, after)| after.start.saturating_sub(before.end)).max().unwrap_or_default()
+    }
 }
 
 /// Sets every stream of `record` on the drill's time.
@@ -396,7 +403,7 @@ fn on_time(stream: &Stream, origin: i64, end: i64) -> Timed<'_> {
             // nothing was after the end: the stream then most likely went on to the end.
             let after = earlier.end.saturating_sub(signed(first.start));
             let until = end.saturating_sub(signed(last.end));
-            if shift < after || shift > until.saturating_add(signed(STOPPING_MS)) {
+            if shift < after || shift > until.saturating_add(STOPPING_MS) {
                 timed.step = timed.step.max(shift.abs_diff(after.max(until)).try_into().unwrap_or(i64::MAX));
                 shift = after.max(until);
             }
@@ -443,7 +450,7 @@ pub fn measure(record: &Record) -> Measurement {
         timeline_after: record.timeline_after,
         watched_ms: record.end_elapsed.saturating_sub(record.event_elapsed),
         clocks_stepped: !steps.0.is_empty(),
-        notes: notes(record, &streams, kept.as_ref(), &steps),
+        notes: notes(record, &timed, &streams, kept.as_ref(), &steps),
         kept,
         streams,
     }
@@ -479,65 +486,37 @@ impl Moment<'_> {
     pub(super) fn is_done(&self) -> bool {
         matches!(self.attempt.outcome, Outcome::Done { .. })
     }
-
-    /// How long after the end of `earlier` this one ended, and whether the wall clock had to tell;
-    /// `None` if neither clock can.
-    fn since(&self, earlier: &Self, record_length: i64) -> Option<(u64, bool)> {
-        if self.boot == earlier.boot {
-            return Some((self.attempt.end.saturating_sub(earlier.attempt.end), false));
-        }
-        let length = self.attempt.wall.saturating_sub(earlier.attempt.wall) / 1000;
-        // Longer than the drill, the clock was set in between.
-        if length > record_length {
-            return None;
-        }
-        u64::try_from(length).ok().map(|length| (length, true))
-    }
 }
 
 /// The times without a success of one stream: between two, before the first and after the last.
 fn outage(timed: &Timed<'_>, event: i64, end: i64) -> Outage {
-    let mut outage = Outage::default();
-    let mut add = |length: Option<(u64, bool)>, from: i64, to: i64| match length {
-        None => outage.unknown += 1,
-        Some((length_ms, by_wall)) => {
-            if to <= event {
-                outage.before_event_ms = outage.before_event_ms.max(Some(length_ms));
-            }
-            if outage.longest.as_ref().is_none_or(|longest| longest.length_ms < length_ms) {
-                let stream = timed.stream.name.clone();
-                outage.longest = Some(Gap { stream, from_ms: from, length_ms, by_wall });
-            }
-        }
-    };
     let (Some(first), Some(last)) = (timed.moments.first(), timed.moments.last()) else {
-        return Outage { not_back: true, ..outage };
+        return Outage { not_back: true, ..Outage::default() };
     };
-    let done = || timed.moments.iter().filter(|moment| moment.is_done());
-    for (earlier, later) in done().zip(done().skip(1)) {
-        add(later.since(earlier, end), earlier.end, later.end);
-    }
-    // From the very start of the record to the end of `later`.
-    let from_start = |later: &Moment<'_>| {
-        let took = first.attempt.end.saturating_sub(first.attempt.start);
-        later.since(first, end).map(|(length, by_wall)| (length.saturating_add(took), by_wall))
-    };
+    let mut ends: Vec<i64> =
+        timed.moments.iter().filter(|moment| moment.is_done()).map(|moment| moment.end).collect();
+    let last_done = ends.last().copied();
     // Before its first success a stream may still be starting, unless that goes on after the event.
-    if let Some(first_done) = done().next().filter(|done| done.end > event) {
-        add(from_start(first_done), first.start, first_done.end);
+    if ends.first().is_none_or(|first_done| *first_done > event) {
+        ends.insert(0, first.start);
     }
-    let last_done = done().next_back();
-    let from = last_done.map_or(first.start, |done| done.end);
-    let (to, length) = if end.saturating_sub(last.end) > SILENT_MS {
-        (end, u64::try_from(end.saturating_sub(from.max(0))).ok().map(|length| (length, true)))
-    } else {
-        (last.end, last_done.map_or_else(|| from_start(last), |done| last.since(done, end)))
-    };
-    let not_back = last_done.is_none() || length.is_none_or(|(length, _)| length >= STOPPING_MS);
+    let until = if end.saturating_sub(last.end) > SILENT_MS { end } else { last.end };
+    let not_back = last_done.is_none_or(|done| until.saturating_sub(done) >= STOPPING_MS);
     if not_back {
-        add(length, from, to);
+        ends.push(until);
     }
-    Outage { not_back, ..outage }
+    let mut outage = Outage { not_back, ..Outage::default() };
+    for (from, to) in ends.iter().zip(ends.iter().skip(1)) {
+        // Where clocks stray, a stream's begin may lie before that of the record.
+        let length_ms = u64::try_from(to.saturating_sub(*from).min(end)).unwrap_or_default();
+        if *to <= event {
+            outage.before_event_ms = outage.before_event_ms.max(Some(length_ms));
+        }
+        if outage.longest.as_ref().is_none_or(|longest| longest.length_ms < length_ms) {
+            outage.longest = Some(Gap { stream: timed.stream.name.clone(), from_ms: *from, length_ms });
+        }
+    }
+    outage
 }
 
 fn outages(streams: &[StreamFigures], work: Work) -> Outages {
@@ -556,17 +535,35 @@ fn worse(a: Outage, b: Outage) -> Outage {
     Outage {
         before_event_ms: a.before_event_ms.max(b.before_event_ms),
         not_back: a.not_back || b.not_back,
-        unknown: a.unknown + b.unknown,
         longest: if length(&a) >= length(&b) { a.longest } else { b.longest },
     }
 }
 
+/// When writes went on: the end of the longest time without a commit of any writer in which one failed, or
+/// none was even sent, as the load was away itself.
 fn first_commit(timed: &[Timed<'_>], event: i64) -> Option<u64> {
     let writes = || timed.iter().filter(|t| t.stream.work == Work::Write).flat_map(|t| &t.moments);
-    let failed = writes().filter(|moment| !moment.is_done() && moment.end > event);
-    let since = failed.map(|moment| moment.end).min().unwrap_or(event);
-    let commits = writes().filter(|moment| moment.is_done() && moment.start >= since);
-    commits.map(|moment| moment.end).min().and_then(|end| u64::try_from(end.saturating_sub(event)).ok())
+    let ends = |done: bool| {
+        let mut ends: Vec<_> =
+            writes().filter(|moment| moment.is_done() == done).map(|moment| moment.end).collect();
+        ends.sort_unstable();
+        ends
+    };
+    let (commits, failures) = (ends(true), ends(false));
+    let failed = |from: i64, to: i64| {
+        let next = failures.partition_point(|end| *end <= from.max(event));
+        failures.get(next).is_some_and(|end| *end <= to)
+    };
+    let waits = commits.iter().zip(commits.iter().skip(1)).filter(|(_, to)| **to > event);
+    let outage = waits
+        .filter(|(from, to)| to.saturating_sub(**from) >= AWAY_MS || failed(**from, **to))
+        .max_by_key(|(from, to)| to.saturating_sub(**from));
+    let end = match (outage, commits.last()) {
+        (Some((_, end)), _) => end,
+        (None, Some(last)) if failed(*last, i64::MAX) => return None,
+        _ => commits.iter().find(|end| **end > event)?,
+    };
+    u64::try_from(end.saturating_sub(event)).ok()
 }
 
 fn kept(streams: &[Stream], rows: &[Row]) -> Kept {
@@ -703,7 +700,13 @@ impl Steps {
     }
 }
 
-fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps: &Steps) -> Vec<String> {
+fn notes(
+    record: &Record,
+    timed: &[Timed<'_>],
+    streams: &[StreamFigures],
+    kept: Option<&Kept>,
+    steps: &Steps,
+) -> Vec<String> {
     let mut notes = Vec::new();
     for stream in &record.streams {
         let ahead = stream.clock_ahead / 1000;
@@ -716,6 +719,14 @@ fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps:
             ));
         }
     }
+    if let Some((away, name)) = timed.iter().map(|timed| (timed.away(), &timed.stream.name)).max()
+        && away >= AWAY_MS
+    {
+        notes.push(format!(
+            "The load itself was away with its node, for up to {} s ({name}): that time is part of the outages and of the first commit.",
+            seconds(away.unsigned_abs())
+        ));
+    }
     for (clock, step) in &steps.0 {
         notes.push(format!(
             "The wall clock of {clock} stepped by {} s: durations do not depend on it, times since the event do.",
@@ -726,19 +737,8 @@ fn notes(record: &Record, streams: &[StreamFigures], kept: Option<&Kept>, steps:
         let name = &stream.name;
         if stream.restarts > 0 {
             notes.push(format!(
-                "The node of {name} restarted ({}): the time without a success across that comes from the wall clock.",
+                "The node of {name} restarted ({}): the time without a success across that comes from its wall clock, or from the drill's end where that clock was set.",
                 count(stream.restarts, "time", "times")
-            ));
-        }
-        if stream.outage.unknown > 0 {
-            notes.push(format!(
-                "{} of {name} without a success cannot be measured: its node restarted and its wall clock was set.",
-                count(stream.outage.unknown, "time", "times")
-            ));
-        }
-        if stream.cut {
-            notes.push(format!(
-                "The record of {name} ends in the middle of a line: its pod was killed as it wrote."
             ));
         }
         if stream.malformed > 0 {
@@ -835,6 +835,14 @@ fn not_measured(measurement: &Measurement) -> Vec<String> {
     if measurement.acknowledged == 0 {
         reasons.push("No write was acknowledged: the drill proves nothing about what is kept.".to_owned());
     }
+    let cut: Vec<_> =
+        measurement.streams.iter().filter(|stream| stream.cut).map(|stream| stream.name.as_str()).collect();
+    if !cut.is_empty() {
+        reasons.push(format!(
+            "The load did not answer at the end, so what it saw last is not in the record: {}.",
+            cut.join(", ")
+        ));
+    }
     for stream in measurement.streams.iter().filter(|stream| stream.counts.done == 0) {
         let tried = stream.counts.failed + stream.counts.doubt;
         reasons.push(match tried {
@@ -860,17 +868,13 @@ fn limits_broken(measurement: &Measurement, limits: &Limits) -> Vec<String> {
     ];
     for (what, flag, outages, limit) in outages {
         let Some(limit) = limit.map(milliseconds) else { continue };
-        let worst = outages.worst.as_ref();
-        match worst.and_then(|worst| worst.longest.as_ref()) {
+        match outages.worst.as_ref().and_then(|worst| worst.longest.as_ref()) {
             None => reasons.push(format!("The {what} was not measured, so {flag} cannot be said to hold.")),
             Some(gap) if gap.length_ms > limit => reasons.push(format!(
                 "The {what} of {} s ({}) is longer than the limit of {} s ({flag}).",
                 seconds(gap.length_ms),
                 gap.stream,
                 seconds(limit)
-            )),
-            Some(_) if worst.is_some_and(|worst| worst.unknown > 0) => reasons.push(format!(
-                "A {what} cannot be measured, as a node of the load restarted and its clock was set, so {flag} cannot be said to hold."
             )),
             Some(_) => {}
         }
@@ -880,7 +884,7 @@ fn limits_broken(measurement: &Measurement, limits: &Limits) -> Vec<String> {
         && took > limit
     {
         reasons.push(format!(
-            "Full strength took {} s, longer than the limit of {} s (--max-full-strength).",
+            "Full strength took {} s, longer than the limit of {} s (--max-recovery).",
             seconds(took),
             seconds(limit)
         ));
@@ -1162,7 +1166,7 @@ pub(super) mod tests {
             verdict(&measurement, &limits).reasons,
             [
                 "The write outage of 4.20 s (writer-1-kept) is longer than the limit of 4.20 s (--max-write-outage).",
-                "Full strength took 5.90 s, longer than the limit of 5.00 s (--max-full-strength).",
+                "Full strength took 5.90 s, longer than the limit of 5.00 s (--max-recovery).",
             ]
         );
     }
@@ -1249,14 +1253,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_load_goes_with_the_nodes() {
+        let measurement = measure(&recorded!("all-off"));
+        assert_eq!(longest(measurement.write_outage.kept.as_ref()), (16_500, 5210));
+        assert_eq!(longest(measurement.write_outage.new.as_ref()), (17_000, 5010));
+        assert_eq!(measurement.first_commit_ms, Some(16_710));
+        assert_eq!(
+            measurement.notes,
+            [
+                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit."
+            ]
+        );
+        assert_eq!(judge(&measurement), [""; 0]);
+    }
+
+    #[test]
     fn a_restart_of_the_node() {
         let measurement = measure(&recorded!("reboot"));
         let writer = stream(&measurement, "writer-1-kept");
         assert_eq!(writer.restarts, 1);
         assert_eq!(longest(Some(&writer.outage)), (20_000, 5010));
-        assert!(writer.outage.longest.as_ref().unwrap().by_wall);
         assert!(!writer.outage.not_back);
-        assert_eq!(measurement.notes.len(), 1, "{:?}", measurement.notes);
+        assert_eq!(measurement.notes.len(), 2, "{:?}", measurement.notes);
         assert_eq!(judge(&measurement), [""; 0]);
     }
 
@@ -1270,24 +1288,25 @@ pub(super) mod tests {
         let measurement = measure(&recorded!("reboot-clock-set"));
         assert_eq!(ahead.write_outage, measurement.write_outage);
         let writer = stream(&measurement, "writer-1-kept");
-        assert_eq!((writer.outage.unknown, longest(Some(&writer.outage)).0), (1, 1000));
+        // The load went on to the end of the drill, at 28000: it was back 2.0 s before.
+        assert_eq!(longest(Some(&writer.outage)), (20_990, 5010));
         assert_eq!(measurement.two_primaries.count, 0);
-        let limits = Limits { max_write_outage: Some(Duration::from_secs(60)), ..Limits::default() };
-        assert_eq!(
-            verdict(&measurement, &limits).reasons,
-            [
-                "A write outage cannot be measured, as a node of the load restarted and its clock was set, so --max-write-outage cannot be said to hold."
-            ]
-        );
+        assert_eq!(measurement.notes.len(), 3, "{:?}", measurement.notes);
+        assert_eq!(judge(&measurement), [""; 0]);
     }
 
     #[test]
     fn a_cut_record() {
-        let measurement = measure(&recorded!("cut"));
+        let mut record = recorded!("cut");
+        record.streams[0].cut = true;
+        let measurement = measure(&record);
         assert_eq!(measurement.total, Counts { done: 3, failed: 0, doubt: 1 });
         assert_eq!(measurement.kept, Some(Kept { doubt_kept: 1, unknown: 1, ..Kept::default() }));
-        assert_eq!(measurement.notes.len(), 2, "{:?}", measurement.notes);
-        assert_eq!(judge(&measurement), [""; 0]);
+        assert_eq!(measurement.notes.len(), 1, "{:?}", measurement.notes);
+        assert_eq!(
+            judge(&measurement),
+            ["The load did not answer at the end, so what it saw last is not in the record: writer-1-kept."]
+        );
     }
 
     #[test]

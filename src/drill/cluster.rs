@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use kube::{Client, Config};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::analysis::PRIMARY;
@@ -16,8 +17,8 @@ use crate::render::hex;
 
 /// The longest that one call may take, to the API server or through it into a pod.
 const CALL: Duration = Duration::from_secs(10);
-/// The longest that reading a stream's ledger may take.
-const LONG_CALL: Duration = Duration::from_secs(60);
+/// The longest that a primary may take to say how the whole is.
+const ANSWER: Duration = Duration::from_secs(3);
 /// The container that runs PostgreSQL.
 const POSTGRES: &str = "postgres";
 
@@ -52,6 +53,8 @@ pub(super) struct Member {
 /// What the primary says of the whole.
 #[derive(Debug, Clone)]
 pub(super) struct State {
+    /// The pod of the primary.
+    pub(super) primary: String,
     pub(super) timeline: u32,
     /// The pods that stream from it.
     pub(super) streaming: Vec<String>,
@@ -62,7 +65,7 @@ impl Cluster {
     pub(super) async fn connect(name: String, namespace: Option<String>) -> anyhow::Result<Self> {
         let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
         config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(LONG_CALL);
+        config.read_timeout = Some(6 * CALL);
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         Ok(Self { client: Client::try_from(config)?, namespace, name })
     }
@@ -113,7 +116,6 @@ impl Cluster {
     /// What `command` in a pod's container prints; its failure is an error with what it printed.
     pub(super) async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> anyhow::Result<String> {
         let what = || format!("cannot run a command in the pod {pod}");
-        let limit = if container == POSTGRES { CALL } else { LONG_CALL };
         let run = async {
             let params = AttachParams::default().container(container).stdout(true).stderr(true);
             let mut process = self.pods().exec(pod, command.iter().copied(), &params).await?;
@@ -143,11 +145,33 @@ impl Cluster {
             }
             bail!("{}{}", text.trim_end(), String::from_utf8_lossy(&stderr).trim_end())
         };
-        timeout(limit, run)
+        timeout(CALL, run)
             .await
-            .with_context(|| format!("no answer in {limit:?}"))
+            .with_context(|| format!("no answer in {CALL:?}"))
             .and_then(|done| done)
             .with_context(what)
+    }
+
+    /// Gives `take` each line that `command` in a pod's container prints, until it ends or is silent for
+    /// long. The end of a line must have been seen: what was cut is no line.
+    pub(super) async fn lines(
+        &self,
+        pod: &str,
+        container: &str,
+        command: &[&str],
+        mut take: impl FnMut(String),
+    ) -> anyhow::Result<()> {
+        let params = AttachParams::default().container(container).stdout(true).stderr(false);
+        let mut process = bounded(self.pods().exec(pod, command.iter().copied(), &params)).await?;
+        let mut out = BufReader::new(process.stdout().context("the command has no stdout")?);
+        loop {
+            let mut line = Vec::new();
+            timeout(CALL, out.read_until(b'\n', &mut line)).await??;
+            if line.pop() != Some(b'\n') {
+                return Ok(());
+            }
+            take(String::from_utf8_lossy(&line).into_owned());
+        }
     }
 
     /// The answer to an SQL statement, asked as the superuser in the member's pod.
@@ -157,18 +181,31 @@ impl Cluster {
         Ok(self.exec(pod, POSTGRES, &command).await?.trim_end().to_owned())
     }
 
-    /// What the primary says of the whole.
-    pub(super) async fn state(&self, primary: &str) -> anyhow::Result<State> {
+    /// What the primary among `members` says of the whole. A pod on a node that was lost is still there, and
+    /// labelled as it was; so each that may be the primary is asked, and of several that answer, that on the
+    /// newest timeline is.
+    pub(super) async fn state(&self, members: &[Member]) -> Option<State> {
+        let mut asked = JoinSet::new();
+        for member in members.iter().filter(|one| one.is_primary() && one.ready && !one.ending) {
+            let (cluster, pod) = (self.clone(), member.pod.clone());
+            asked.spawn(async move { timeout(ANSWER, cluster.ask(pod)).await });
+        }
+        let answers = asked.join_all().await;
+        answers.into_iter().flatten().flatten().max_by_key(|state| state.timeline)
+    }
+
+    /// What `primary` says; an error if it is none.
+    async fn ask(&self, primary: String) -> anyhow::Result<State> {
         let answer = self
             .sql(
-                primary,
+                &primary,
                 "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) UNION ALL
                 (SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1)",
             )
             .await?;
         let (timeline, streaming) = answer.split_once('\n').unwrap_or((&answer, ""));
         let timeline = u32::from_str_radix(timeline, 16).context("the primary says no timeline")?;
-        Ok(State { timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
+        Ok(State { primary, timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
     }
 
     /// Ends a pod: in its own time, or at once.

@@ -110,6 +110,11 @@ pub struct NodeCommands {
 }
 
 impl Event {
+    /// Whom it befalls, where `asked` was asked for.
+    pub(super) fn target(self, asked: Target) -> Target {
+        if matches!(self, Self::AllOff | Self::TotalLoss) { Target::All } else { asked }
+    }
+
     /// Whether it takes whole nodes.
     pub fn takes_nodes(self) -> bool {
         matches!(self, Self::NodeOff | Self::NodeDelete | Self::NodeCut | Self::AllOff)

@@ -1,16 +1,21 @@
 //! What the load wrote down: every statement that it sent, and what came of it.
 //!
-//! A load pod keeps one file a stream in this form, a line an attempt (`templates/drill/load.sh`):
+//! A load pod writes a line an attempt (`templates/drill/load.sh`), after the name of its stream, and
+//! `ended` when it has been stopped:
 //!
 //! ```text
-//! WALL START END NUMBER OUTCOME REST
-//! 1764030000123456 512310 512340 17 done 10.78.1.5 00000001
-//! 1764030001123456 512410 512710 18 doubt no answer in 3 s
+//! STREAM WALL START END NUMBER OUTCOME REST
+//! writer-1-kept 1764030000123456 512310 512340 17 done 10.78.1.5 00000001
+//! writer-1-kept 1764030001123456 512410 512710 18 doubt no answer in 3 s
 //! ```
 //!
 //! `WALL` is the end by the pod's clock, in microseconds since 1970; `START` and `END` are by the node's
 //! clock that only goes forward (`/proc/uptime`), in milliseconds. Durations come from the latter, so
 //! that a step of the clock changes none.
+//!
+//! pgk reads it while it is written, so that what a node loses of it in a power cut has been heard before.
+
+use std::collections::HashMap;
 
 /// What a stream does over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -45,12 +50,12 @@ pub struct Stream {
     pub connection: Connection,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
-    /// Whether the file ends in the middle of a line: the load was killed as it wrote.
+    /// Whether its end was never heard of: there may be statements that are not in it.
     pub cut: bool,
-    /// How many other lines cannot be read.
+    /// How many lines cannot be read.
     pub malformed: usize,
     /// How far the pod's wall clock was ahead of pgk's when the load started, in microseconds, as far as
-    /// pgk could measure; 0 if it did not. It is not in the file.
+    /// pgk could measure; 0 if it did not. It is not in the ledger.
     pub clock_ahead: i64,
 }
 
@@ -85,41 +90,64 @@ pub enum Outcome {
     Doubt(String),
 }
 
-/// Reads the file that a load pod kept for one stream.
-///
-/// A line that cannot be read is counted, not refused: the others still say what was acknowledged. The
-/// last line may be cut. What stands in it then counts as far as it is whole; where only its number is,
-/// the statement was sent and its answer is unknown.
+/// What pgk has heard of a load pod's ledger, over one connection after the other. Each starts at the
+/// ledger's beginning, and a line that was heard before is left out.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Each line and how many there were before it.
+    lines: HashMap<String, usize>,
+}
+
+impl Heard {
+    /// Hears a line, which must be whole.
+    pub fn hear(&mut self, line: String) {
+        let place = self.lines.len();
+        self.lines.entry(line).or_insert(place);
+    }
+
+    /// How many lines were heard.
+    pub fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether the load said that it has ended.
+    pub fn ended(&self) -> bool {
+        self.lines.contains_key("ended")
+    }
+
+    /// The lines of one stream, without its name, in order.
+    pub fn of(&self, stream: &str) -> String {
+        let mine = |(line, place): (&'_ String, &usize)| {
+            let text = line.strip_prefix(stream)?.strip_prefix(' ')?;
+            Some((*place, text.to_owned()))
+        };
+        let mut lines: Vec<_> = self.lines.iter().filter_map(mine).collect();
+        lines.sort_unstable();
+        lines.into_iter().flat_map(|(_, line)| [line, "\n".to_owned()]).collect()
+    }
+}
+
+/// Reads the lines of one stream. One that cannot be read is counted, not refused: the others still say
+/// what was acknowledged.
 pub fn parse(name: &str, work: Work, connection: Connection, text: &str) -> Stream {
-    let mut stream = Stream {
+    let attempts: Vec<_> = text.lines().map(attempt).collect();
+    Stream {
         name: name.to_owned(),
         work,
         connection,
-        attempts: Vec::new(),
-        cut: !text.is_empty() && !text.ends_with('\n'),
-        malformed: 0,
+        cut: false,
+        malformed: attempts.iter().filter(|attempt| attempt.is_none()).count(),
         clock_ahead: 0,
-    };
-    let (whole, cut) = match text.rsplit_once('\n') {
-        Some((whole, cut)) => (whole, cut),
-        None => ("", text),
-    };
-    for line in whole.lines() {
-        match attempt(line) {
-            Some(attempt) => stream.attempts.push(attempt),
-            None => stream.malformed += 1,
-        }
+        attempts: attempts.into_iter().flatten().collect(),
     }
-    // A read that nobody can tell the end of proves nothing either way.
-    if let (Work::Write, Some(attempt)) = (work, cut_attempt(cut)) {
-        stream.attempts.push(attempt);
-    }
-    stream
 }
 
 fn attempt(line: &str) -> Option<Attempt> {
-    let (head, outcome) = head(line)?;
-    let (word, rest) = outcome.split_once(' ').unwrap_or((outcome, ""));
+    let mut fields = line.splitn(6, ' ');
+    let wall = fields.next()?.parse().ok()?;
+    let (start, end) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let number = fields.next()?.parse().ok()?;
+    let (word, rest) = (fields.next()?, fields.next().unwrap_or_default());
     let outcome = match word {
         "done" => {
             let mut words = rest.split_ascii_whitespace();
@@ -134,36 +162,7 @@ fn attempt(line: &str) -> Option<Attempt> {
         "doubt" => Outcome::Doubt(rest.trim().to_owned()),
         _ => return None,
     };
-    Some(Attempt { outcome, ..head })
-}
-
-/// The numbers that a line starts with, as an attempt without an outcome yet, and what follows them.
-fn head(line: &str) -> Option<(Attempt, &str)> {
-    let mut fields = line.splitn(5, ' ');
-    let head = Attempt {
-        wall: fields.next()?.parse().ok()?,
-        start: fields.next()?.parse().ok()?,
-        end: fields.next()?.parse().ok()?,
-        number: fields.next()?.parse().ok()?,
-        outcome: Outcome::Doubt("the load was killed as it wrote this line".to_owned()),
-    };
-    // A fifth field, even an empty one, says that the number before it is whole.
-    let rest = fields.next()?;
-    (head.start <= head.end).then_some((head, rest))
-}
-
-/// What a cut line of a write stream still says.
-fn cut_attempt(line: &str) -> Option<Attempt> {
-    match attempt(line) {
-        // A timeline of eight digits: only the end of the line is missing.
-        Some(done @ Attempt { outcome: Outcome::Done { timeline: 1.., .. }, .. })
-            if line.rsplit(' ').next().is_some_and(|digits| digits.len() == 8) =>
-        {
-            Some(done)
-        }
-        Some(failed @ Attempt { outcome: Outcome::Failed(_), .. }) => Some(failed),
-        _ => head(line).map(|(attempt, _)| attempt),
-    }
+    (start <= end).then_some(Attempt { wall, start, end, number, outcome })
 }
 
 #[cfg(test)]
@@ -183,7 +182,7 @@ mod tests {
              1764030001133456 512720 512720 19 failed\n\
              1764030001143456 512730 512740 20 done fd00::5\n",
         );
-        assert_eq!((stream.cut, stream.malformed), (false, 0));
+        assert_eq!(stream.malformed, 0);
         let outcomes: Vec<_> = stream.attempts.iter().map(|attempt| &attempt.outcome).collect();
         assert_eq!(
             outcomes,
@@ -202,7 +201,7 @@ mod tests {
     #[test]
     fn nothing_was_written() {
         let stream = read(Work::Write, "");
-        assert_eq!((stream.attempts.len(), stream.cut, stream.malformed), (0, false, 0));
+        assert_eq!((stream.attempts.len(), stream.malformed), (0, 0));
     }
 
     #[test]
@@ -210,31 +209,20 @@ mod tests {
         let text = "\nhello\n1 2 3 4 gone 10.0.0.1\n1 2 3 4 done\n1 2 3 4 done a 1 2\n1 9 3 4 done a 1\n\
                     1 2 3 4 done a x\n-1 2 3 -4 done a 1\n1 2 3 4 done a 1\n";
         let stream = read(Work::Write, text);
-        assert_eq!((stream.attempts.len(), stream.cut, stream.malformed), (1, false, 8));
+        assert_eq!((stream.attempts.len(), stream.malformed), (1, 8));
     }
 
-    /// Wherever the load is killed, an acknowledged write is never taken for a failed one, and no number
-    /// or server is read from half its digits.
+    /// The node loses power, and with it the last line that was heard and half of another one.
     #[test]
-    fn a_cut_last_line() {
-        let whole = "5 1 2 16 done 10.0.0.5 00000001\n";
-        let line = "6 3 4 1712 done 10.0.0.5 00000001";
-        for end in 1..=line.len() {
-            let stream = read(Work::Write, &format!("{whole}{}", &line[..end]));
-            assert!(stream.cut);
-            assert_eq!(stream.malformed, 0);
-            let last = stream.attempts.get(1);
-            match end {
-                0..11 => assert_eq!(last, None),
-                11..33 => assert!(
-                    matches!(last, Some(Attempt { number: 1712, outcome: Outcome::Doubt(_), .. })),
-                    "{end}: {last:?}"
-                ),
-                _ => assert!(matches!(last, Some(Attempt { outcome: Outcome::Done { .. }, .. }))),
-            }
-            assert_eq!(read(Work::ReadReplica, &line[..end]).attempts, []);
-        }
-        let failed = read(Work::Write, "6 3 4 1712 failed connection ref");
-        assert_eq!(failed.attempts[0].outcome, Outcome::Failed("connection ref".into()));
+    fn what_was_heard_outlives_what_the_disk_lost() {
+        let mut heard = Heard::default();
+        let mut hear = |ledger: &[&str]| ledger.iter().for_each(|line| heard.hear((*line).to_owned()));
+        hear(&["w 1 1 1 1 done a 1", "w-2 1 1 1 1 done a 1", "w 2 2 2 2 done a 1", "w 3 3 3 3 done a 1"]);
+        hear(&["w 1 1 1 1 done a 1", "w-2 1 1 1 1 done a 1", "w 2 2", "w 9 1 1 1000001 done a 1", "ended"]);
+        assert!(heard.ended());
+        let stream = read(Work::Write, &heard.of("w"));
+        let numbers: Vec<_> = stream.attempts.iter().map(|attempt| attempt.number).collect();
+        assert_eq!((numbers.as_slice(), stream.malformed), (&[1, 2, 3, 1_000_001][..], 1));
+        assert_eq!(heard.of("w-2"), "1 1 1 1 done a 1\n");
     }
 }

@@ -1,14 +1,16 @@
 //! The load: pods that write and read through the Services, and the rows that they leave.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::cluster::{Cluster, Member};
-use super::ledger::{self, Connection, Stream, Work};
+use super::ledger::{self, Connection, Heard, Stream, Work};
 use crate::render::Renderer;
 use crate::scenario::Names;
 
@@ -24,11 +26,22 @@ pub(super) struct Load {
     pods: Vec<LoadPod>,
     /// How far each pod's clock was ahead of pgk's when the load started, in microseconds.
     clocks_ahead: BTreeMap<String, i64>,
+    /// Who listens to the pods; they stop with the load.
+    listeners: JoinSet<()>,
 }
 
 struct LoadPod {
     name: String,
-    streams: Vec<(String, Work, Connection)>,
+    streams: Vec<Plan>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// A stream as `load.sh` takes it.
+#[derive(Serialize)]
+struct Plan {
+    name: String,
+    work: Work,
+    connection: Connection,
 }
 
 impl Load {
@@ -37,15 +50,22 @@ impl Load {
         let nonce = Cluster::nonce()?;
         let pod = |kind: &str, number: u8, works: &[(&str, Work)]| {
             let streams = works.iter().flat_map(|(name, work)| {
-                [("kept", Connection::Kept), ("new", Connection::New)]
-                    .map(|(suffix, connection)| (format!("{name}-{number}-{suffix}"), *work, connection))
+                [("kept", Connection::Kept), ("new", Connection::New)].map(|(suffix, connection)| Plan {
+                    name: format!("{name}-{number}-{suffix}"),
+                    work: *work,
+                    connection,
+                })
             });
-            LoadPod { name: format!("pgk-drill-{nonce}-{kind}-{number}"), streams: streams.collect() }
+            LoadPod {
+                name: format!("pgk-drill-{nonce}-{kind}-{number}"),
+                streams: streams.collect(),
+                heard: Arc::default(),
+            }
         };
         let mut pods: Vec<_> = (1..=writers).map(|n| pod("writer", n, &[("writer", Work::Write)])).collect();
         let reads = [("reader-rw", Work::ReadPrimary), ("reader-ro", Work::ReadReplica)];
         pods.extend((1..=readers).map(|n| pod("reader", n, &reads)));
-        Ok(Self { pods, clocks_ahead: BTreeMap::new() })
+        Ok(Self { pods, clocks_ahead: BTreeMap::new(), listeners: JoinSet::new() })
     }
 
     /// Makes the table and starts the pods on `nodes`, in turn.
@@ -64,7 +84,7 @@ impl Load {
             image: &'a str,
             script: &'static str,
             pause: &'static str,
-            streams: Vec<String>,
+            streams: &'a [Plan],
             rw: &'a str,
             ro: &'a str,
             credentials: &'a str,
@@ -81,7 +101,7 @@ impl Load {
                 image: &primary.image,
                 script: include_str!("../../templates/drill/load.sh"),
                 pause: PAUSE,
-                streams: pod.streams.iter().map(argument).collect(),
+                streams: &pod.streams,
                 rw: &names.rw,
                 ro: &names.ro,
                 credentials: &names.credentials,
@@ -107,47 +127,46 @@ impl Load {
             let here = before + (wall() - before) / 2;
             let there: i64 = there.trim().parse().context("the load pod tells no time")?;
             self.clocks_ahead.insert(pod.name.clone(), there - here);
+            self.listeners.spawn(listen(cluster.clone(), pod.name.clone(), Arc::clone(&pod.heard)));
         }
         Ok(())
     }
 
-    /// How many statements each write stream has behind it, added up.
-    pub(super) async fn writes(&self, cluster: &Cluster) -> anyhow::Result<u64> {
-        let mut sum = 0;
-        for pod in self.pods.iter().filter(|pod| pod.name.contains("-writer-")) {
-            let line = cluster.exec(&pod.name, "load", &["bash", "-c", "cat /ledger/*.log | wc -l"]).await?;
-            sum += line.trim().parse::<u64>().unwrap_or_default();
-        }
-        Ok(sum)
+    /// How many statements of the writers were heard of.
+    pub(super) fn writes(&self) -> usize {
+        let writers = self.pods.iter().filter(|pod| pod.name.contains("-writer-"));
+        writers.map(|pod| lock(&pod.heard).count()).sum()
     }
 
-    /// Stops the load.
-    pub(super) async fn stop(&self, cluster: &Cluster) -> anyhow::Result<()> {
-        for pod in &self.pods {
-            cluster.exec(&pod.name, "load", &["touch", "/ledger/stop"]).await?;
+    /// Stops the load, and waits a little until each pod has said that it has ended.
+    pub(super) async fn stop(&self, cluster: &Cluster) {
+        let begin = Instant::now();
+        while begin.elapsed() < END {
+            let mut on = self.pods.iter().filter(|pod| !lock(&pod.heard).ended()).peekable();
+            if on.peek().is_none() {
+                break;
+            }
+            for pod in on {
+                // Whether it was told shows in what is heard of it.
+                let _ = cluster.exec(&pod.name, "load", &["touch", "/ledger/stop"]).await;
+            }
+            sleep(Duration::from_millis(300)).await;
         }
-        Ok(())
     }
 
-    /// Reads what the load wrote down, each stream with its name and its file; it must have been stopped.
-    pub(super) async fn read(&self, cluster: &Cluster) -> anyhow::Result<Vec<(Stream, (String, String))>> {
+    /// What was heard of the load, each stream with its name and its lines.
+    pub(super) fn heard(&self) -> Vec<(Stream, (String, String))> {
         let mut streams = Vec::new();
         for pod in &self.pods {
-            let begin = Instant::now();
-            while cluster.exec(&pod.name, "load", &["test", "-e", "/ledger/ended"]).await.is_err() {
-                if begin.elapsed() > END {
-                    bail!("the load pod {} did not end after {END:?}", pod.name);
-                }
-                sleep(Duration::from_millis(300)).await;
-            }
-            for (name, work, connection) in &pod.streams {
-                let text = cluster.exec(&pod.name, "load", &["cat", &format!("/ledger/{name}.log")]).await?;
-                let clock_ahead = self.clocks_ahead.get(&pod.name).copied().unwrap_or_default();
+            let clock_ahead = self.clocks_ahead.get(&pod.name).copied().unwrap_or_default();
+            let heard = lock(&pod.heard);
+            for Plan { name, work, connection } in &pod.streams {
+                let text = heard.of(name);
                 let stream = ledger::parse(name, *work, *connection, &text);
-                streams.push((Stream { clock_ahead, ..stream }, (name.clone(), text)));
+                streams.push((Stream { clock_ahead, cut: !heard.ended(), ..stream }, (name.clone(), text)));
             }
         }
-        Ok(streams)
+        streams
     }
 
     /// Removes the pods and the table; what could not be removed, and why.
@@ -160,9 +179,8 @@ impl Load {
         }
         let dropped = async {
             let members = cluster.members().await?;
-            let primary = members.iter().find(|one| one.is_primary() && one.ready);
-            let primary = primary.context("there is no primary that is ready")?;
-            cluster.sql(&primary.pod, DROP).await
+            let state = cluster.state(&members).await.context("there is no primary that answers")?;
+            cluster.sql(&state.primary, DROP).await
         };
         if let Err(error) = dropped.await {
             left.push(format!("the schema pgk_drill in the database postgres is left over: {error:#}"));
@@ -175,18 +193,20 @@ const DROP: &str = "SET client_min_messages = warning; DROP SCHEMA IF EXISTS pgk
 // No primary key: a row that appears twice is to be seen.
 const CREATE: &str = "CREATE SCHEMA pgk_drill; CREATE TABLE pgk_drill.rows (stream text, n bigint)";
 
-/// A stream as `load.sh` takes it.
-fn argument((name, work, connection): &(String, Work, Connection)) -> String {
-    let work = match work {
-        Work::Write => "write",
-        Work::ReadPrimary => "read-primary",
-        Work::ReadReplica => "read-replica",
-    };
-    let connection = match connection {
-        Connection::Kept => "kept",
-        Connection::New => "new",
-    };
-    format!("{name}:{work}:{connection}")
+/// Prints the ledger, and then what is added to it.
+const LISTEN: &str = "exec 3</ledger/ledger && while cat <&3; do sleep 0.2; done";
+
+/// Hears what a load pod writes down, for as long as the task lives.
+async fn listen(cluster: Cluster, pod: String, heard: Arc<Mutex<Heard>>) {
+    loop {
+        // An end is a node or a network that went away: it starts again.
+        let _ = cluster.lines(&pod, "load", &["bash", "-c", LISTEN], |line| lock(&heard).hear(line)).await;
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Microseconds since 1970, by this machine's clock.

@@ -27,7 +27,7 @@ pub(super) fn steps(what: &str, target: Target, repeat: u16) -> Result<Vec<(Even
     let steps = if is_file { read(what, target)? } else { vec![(event(what)?, target, 1)] };
     let once: Vec<_> = steps
         .into_iter()
-        .flat_map(|(event, target, times)| vec![(event, target); usize::from(times)])
+        .flat_map(|(event, target, times)| vec![(event, event.target(target)); usize::from(times)])
         .collect();
     let all = once.repeat(usize::from(repeat));
     if all.is_empty() || all.len() > MOST {
@@ -77,6 +77,12 @@ mod tests {
             (Event::PostgresKill, Target::Replica),
         ];
         assert_eq!(steps, once.repeat(2));
+    }
+
+    #[test]
+    fn what_takes_everything_has_no_other_target() {
+        let steps = steps("total-loss", Target::Primary, 1).unwrap();
+        assert_eq!(steps, [(Event::TotalLoss, Target::All)]);
     }
 
     #[test]

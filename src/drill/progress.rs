@@ -10,8 +10,7 @@ pub(super) struct Progress {
     bar: ProgressBar,
     title: String,
     live: bool,
-    last: Cell<(u64, Instant)>,
-    rate: Cell<u64>,
+    last: Cell<(usize, Instant)>,
 }
 
 impl Progress {
@@ -26,7 +25,7 @@ impl Progress {
         if live {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, title: title.to_owned(), live, last: Cell::new((0, Instant::now())), rate: Cell::new(0) }
+        Self { bar, title: title.to_owned(), live, last: Cell::new((0, Instant::now())) }
     }
 
     /// Whether there is a terminal that shows what [`Progress::live`] says.
@@ -45,19 +44,15 @@ impl Progress {
     }
 
     /// How it goes: time, commits a second, who is primary.
-    pub(super) fn live(&self, elapsed: Duration, writes: Option<u64>, primary: Option<&str>) {
-        let (last, at) = self.last.get();
-        if let Some(writes) = writes {
-            let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-            self.rate.set(writes.saturating_sub(last).saturating_mul(1000) / since);
-            self.last.set((writes, Instant::now()));
-        }
+    pub(super) fn live(&self, elapsed: Duration, writes: usize, primary: Option<&str>) {
+        let (last, at) = self.last.replace((writes, Instant::now()));
+        let since = usize::try_from(at.elapsed().as_millis()).unwrap_or(usize::MAX).max(1);
+        let rate = writes.saturating_sub(last).saturating_mul(1000) / since;
         let title = &self.title;
         let primary = primary.unwrap_or("none");
         self.bar.set_prefix(format!(
-            "{title} | {:.0} s | {} statements/s | primary {primary}",
+            "{title} | {:.0} s | {rate} statements/s | primary {primary}",
             elapsed.as_secs_f64(),
-            self.rate.get()
         ));
     }
 

@@ -272,7 +272,7 @@ const NO_END: &str = "no end";
 fn outage(outage: Option<&Outage>) -> String {
     let Some(outage) = outage else { return NOT_MEASURED.to_owned() };
     let Some(gap) = &outage.longest else { return UNKNOWN.to_owned() };
-    let least = if outage.not_back || outage.unknown > 0 { AT_LEAST } else { "" };
+    let least = if outage.not_back { AT_LEAST } else { "" };
     format!("{least}{}", seconds(gap.length_ms))
 }
 
@@ -321,7 +321,7 @@ fn aligned(rows: &[[String; COLUMNS]]) -> String {
 fn footnotes(rows: &[[String; COLUMNS]]) -> Vec<&'static str> {
     let has = |sign: &str| rows.iter().any(|row| row.iter().skip(1).any(|cell| cell.contains(sign)));
     let all = [
-        (AT_LEAST, "> at least: it had not ended when the drill did, or another one could not be measured."),
+        (AT_LEAST, "> at least: it had not ended when the drill did."),
         (NO_END, "no end: in that run it had not ended when the drill did."),
         (UNKNOWN, "? not known."),
         ("varies", "varies: not the same in every run; each is in the report."),
@@ -474,8 +474,8 @@ const MEANING: &str = "
 - **Read outage**: the same of readers, through the Service of the primary (pg-rw) and through that of the
   replicas (pg-ro); the worse of kept and new connections. The longest *before the event* is the noise of
   the load itself.
-- **First commit**: from the event to the first commit after writes had begun to fail; from the event to the
-  next commit where none failed.
+- **First commit**: from the event to the end of the longest time in which writes failed, or none was sent, as
+  the load was away with its node; from the event to the next commit where there was no such time.
 - **Full strength**: from the event to the moment when every member was ready and streaming.
 - **Lost**: commits that the server had acknowledged to the client, and whose rows are not there at the end.
 - **In doubt**: writes that were sent and never answered. The client cannot know whether they were

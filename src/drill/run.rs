@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Recorded;
 use super::analysis::{self, Record, Row, Sample};
@@ -36,7 +36,7 @@ pub(super) struct Settings {
 /// How long all nodes are off in the event `all-off`.
 const ALL_OFF: Duration = Duration::from_secs(10);
 /// How old what the primary said may be.
-const FRESH: Duration = Duration::from_secs(4);
+const FRESH: Duration = Duration::from_secs(5);
 /// How long the API server may say nothing before the drill gives up.
 const SILENT: Duration = Duration::from_secs(45);
 /// How long the instance may have no pod at all. (Pods of nodes that are off are still there.)
@@ -146,11 +146,7 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
             .help("give its name with --name and its namespace with --namespace")
             .into());
         }
-        let state = match members.iter().find(|one| one.is_primary() && one.ready) {
-            Some(primary) => cluster.state(&primary.pod).await.ok(),
-            None => None,
-        };
-        if let Some(state) = state
+        if let Some(state) = cluster.state(&members).await
             && at_strength(&members, members.len(), Some(&state))
         {
             return Ok((members, state));
@@ -162,17 +158,14 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
     }
 }
 
-/// Whether `count` members are all ready, one of them the primary, and every replica streams from it.
+/// Whether `count` members are all ready, and each is the primary that says `state` or streams from it.
 fn at_strength(members: &[Member], count: usize, state: Option<&State>) -> bool {
+    let Some(state) = state else { return false };
     let present: Vec<_> = members.iter().filter(|one| !one.ending).collect();
-    let primaries = present.iter().filter(|one| one.is_primary()).count();
-    let streams =
-        |one: &&&Member| one.is_primary() || state.is_some_and(|state| state.streaming.contains(&one.pod));
-    present.len() == count
-        && primaries == 1
-        && state.is_some()
-        && present.iter().all(|one| one.ready)
-        && present.iter().filter(streams).count() == count
+    let in_place = |one: &Member| {
+        if one.is_primary() { one.pod == state.primary } else { state.streaming.contains(&one.pod) }
+    };
+    present.len() == count && present.iter().all(|one| one.ready && in_place(one))
 }
 
 fn describe(members: &[Member]) -> String {
@@ -212,7 +205,7 @@ impl Seen {
 
 impl Drill<'_> {
     async fn measure(&self, load: &mut Load, safe: &[String]) -> anyhow::Result<Recorded> {
-        let primary = self.members.iter().find(|one| one.is_primary()).context("no primary")?;
+        let primary = self.members.iter().find(|one| one.pod == self.state.primary).context("no primary")?;
         let begin = Instant::now();
         let begin_wall = wall();
         self.progress.phase("starting the load");
@@ -281,8 +274,8 @@ impl Drill<'_> {
 
         self.progress.phase("reading what the load wrote down");
         let (end_elapsed, end_wall) = (elapsed(begin), wall());
-        load.stop(self.cluster).await?;
-        let (streams, raw) = load.read(self.cluster).await?.into_iter().unzip();
+        load.stop(self.cluster).await;
+        let (streams, raw) = load.heard().into_iter().unzip();
         let timeline_after = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
         let rows = self.rows().await;
         if let Err(error) = &rows {
@@ -330,9 +323,9 @@ impl Drill<'_> {
             ensure!(answered.elapsed() < SILENT, "the API server has not answered for {SILENT:?}");
             ensure!(inhabited.elapsed() < GONE, "the instance is gone: it has had no pod for {GONE:?}");
             if self.progress.is_live() {
-                let writes = timeout(Duration::from_secs(1), load.writes(self.cluster)).await;
-                let primary = ready_primary(&lock(seen).members);
-                self.progress.live(begin.elapsed(), writes.ok().and_then(Result::ok), primary.as_deref());
+                let seen = lock(seen);
+                let primary = seen.fresh_state().map(|state| state.primary.as_str());
+                self.progress.live(begin.elapsed(), load.writes(), primary);
             }
             let left = until.saturating_duration_since(Instant::now());
             let rest = Duration::from_secs(1).saturating_sub(tick.elapsed()).min(left);
@@ -349,7 +342,11 @@ impl Drill<'_> {
     }
 
     async fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let primary = wait_for_primary(self.cluster).await?;
+        let primary = wait_for_state(self.cluster).await?.primary;
+        // Without its table this is another database than the drill began with: none of the rows is there.
+        if self.cluster.sql(&primary, "SELECT to_regclass('pgk_drill.rows')").await?.is_empty() {
+            return Ok(Vec::new());
+        }
         let text = self
             .cluster
             .sql(&primary, "SELECT stream, n, count(*) FROM pgk_drill.rows GROUP BY 1, 2 ORDER BY 1, 2")
@@ -377,15 +374,15 @@ impl Drill<'_> {
     }
 }
 
-/// The pod of a primary that is ready, for which it waits a little.
-async fn wait_for_primary(cluster: &Cluster) -> anyhow::Result<String> {
+/// What a primary says that answers, for which it waits a little.
+async fn wait_for_state(cluster: &Cluster) -> anyhow::Result<State> {
     let begin = Instant::now();
     loop {
-        if let Some(primary) = ready_primary(&cluster.members().await?) {
-            return Ok(primary);
+        if let Some(state) = cluster.state(&cluster.members().await?).await {
+            return Ok(state);
         }
         if begin.elapsed() > Duration::from_secs(20) {
-            bail!("there is no primary that is ready");
+            bail!("there is no primary that answers");
         }
         sleep(Duration::from_secs(1)).await;
     }
@@ -425,19 +422,12 @@ async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
 /// Asks the primary how the whole is, for as long as the task lives.
 async fn ask(cluster: Cluster, seen: Arc<Mutex<Seen>>) {
     loop {
-        let primary = ready_primary(&lock(&seen).members);
-        if let Some(primary) = primary
-            && let Ok(Ok(state)) = timeout(Duration::from_secs(3), cluster.state(&primary)).await
-        {
+        let members = lock(&seen).members.clone();
+        if let Some(state) = cluster.state(&members).await {
             lock(&seen).state = Some((Instant::now(), state));
         }
         sleep(Duration::from_millis(700)).await;
     }
-}
-
-/// The pod of the primary, if it is ready.
-fn ready_primary(members: &[Member]) -> Option<String> {
-    members.iter().find(|one| one.is_primary() && one.ready && !one.ending).map(|one| one.pod.clone())
 }
 
 fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
@@ -447,4 +437,44 @@ fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
 /// Milliseconds since the drill began.
 fn elapsed(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(pod: &str, role: &str) -> Member {
+        Member {
+            pod: pod.into(),
+            uid: pod.into(),
+            node: "n".into(),
+            image: String::new(),
+            role: role.into(),
+            ready: true,
+            ending: false,
+            restarts: 0,
+            claim: None,
+        }
+    }
+
+    #[test]
+    fn full_strength_is_what_the_new_primary_says() {
+        let state = |streaming: &[&str]| State {
+            primary: "pg-1".into(),
+            timeline: 2,
+            streaming: streaming.iter().map(|pod| (*pod).to_owned()).collect(),
+        };
+        let now = [member("pg-0", "replica"), member("pg-1", "primary"), member("pg-2", "replica")];
+        let full = state(&["pg-0", "pg-2"]);
+        assert!(at_strength(&now, 3, Some(&full)));
+        assert!(!at_strength(&now, 4, Some(&full)));
+        assert!(!at_strength(&now, 3, Some(&state(&["pg-2"]))));
+        assert!(!at_strength(&now, 3, None));
+        // The old primary's node is off: its pod is still there, and labelled and ready as it was.
+        let lost = [member("pg-0", "primary"), member("pg-1", "primary"), member("pg-2", "replica")];
+        assert!(!at_strength(&lost, 3, Some(&state(&["pg-2"]))));
+        // The label has not moved yet.
+        let late = [member("pg-0", "primary"), member("pg-1", "replica"), member("pg-2", "replica")];
+        assert!(!at_strength(&late, 3, Some(&full)));
+    }
 }

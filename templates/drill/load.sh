@@ -4,8 +4,8 @@
 #   PAUSE       seconds between two statements of a stream
 #   WORK        write, read-primary or read-replica
 #   CONNECTION  kept (one psql for as long as it lasts) or new (one a statement)
-# A line a statement goes to the stream's file (src/drill/ledger.rs says which), and once a second the
-# number of lines in each file to stdout. Nothing takes longer than 2 s to connect and 3 s to answer.
+# A line a statement goes to the file `ledger` (src/drill/ledger.rs says which). Nothing takes longer than
+# 2 s to connect and 3 s to answer.
 #
 # The functions leave what they find in a variable instead of printing it: a fork takes a millisecond.
 set -u
@@ -41,7 +41,8 @@ statement() { # WORK STREAM: the next statement, $number, which begins now
 
 note() { # OUTCOME: what came of it. The number is never used again.
 	ticks
-	printf '%s %s %s %s %s\n' "${EPOCHREALTIME/[.,]/}" "$start" "$ticks" "$number" "${1//$'\n'/ }" >>"$file"
+	printf '%s %s %s %s %s %s\n' \
+		"$name" "${EPOCHREALTIME/[.,]/}" "$start" "$ticks" "$number" "${1//$'\n'/ }" >>ledger
 	number=$((number + 1))
 }
 
@@ -110,12 +111,7 @@ kept_connection() { # WORK STREAM
 stream() { # NAME:WORK:CONNECTION
 	local name work connection
 	IFS=: read -r name work connection <<<"$1"
-	file=$name.log
-	touch "$file"
-	# Should the container have been restarted, the numbers go on well after the last one noted: a
-	# statement with the next number may have been sent and not noted, and no number is used twice.
-	number=$(tail -n 1 "$file" | cut -d ' ' -f 4)
-	number=$((${number:--999} + 1000))
+	number=$first
 	prepare "$work"
 	case $connection in
 		kept) kept_connection "$work" "$name" ;;
@@ -123,12 +119,14 @@ stream() { # NAME:WORK:CONNECTION
 	esac
 }
 
+# No number is used twice, even if the node lost power and with it what was noted last: each start of the
+# container has a million of its own, and a start is on the disk before anything is sent.
+echo >>starts
+sync starts .
+first=$((($(wc -l <starts) - 1) * 1000000 + 1))
+echo >>ledger # an end for a line that was cut
+
 for each in "$@"; do stream "$each" & done
-while [ ! -e stop ]; do
-	wc -l ./*.log | tr '\n' ' '
-	echo
-	sleep 1
-done
 wait
-touch ended
+echo ended >>ledger
 sleep infinity

@@ -15,6 +15,15 @@ pub(crate) struct Machines {
     start: String,
 }
 
+/// The command that the environment variable `name` gives; a line that says so if there is none.
+pub(crate) fn command(name: &str) -> Option<String> {
+    let command = std::env::var(name).ok().filter(|command| !command.is_empty());
+    if command.is_none() {
+        println!("skipped: {name} is not set (a shell command with {{node}} in it)");
+    }
+    command
+}
+
 /// A machine that was lost. It is started again at the end of the test, also when the test fails.
 pub(crate) struct Lost<'a> {
     machines: &'a Machines,
@@ -29,13 +38,6 @@ impl Machines {
         if !is_there_a_cluster() {
             return None;
         }
-        let command = |name| {
-            let command = std::env::var(name).ok().filter(|command| !command.is_empty());
-            if command.is_none() {
-                println!("skipped: {name} is not set (a shell command with {{node}} in it)");
-            }
-            command
-        };
         Some(Self { lose: command(lose)?, start: command("PGK_NODE_ON")? })
     }
 
