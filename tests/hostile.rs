@@ -8,7 +8,7 @@ use std::process::Command;
 
 use pgk::config::{self, Sources};
 use pgk::render::escape::{self, Kind};
-use pgk::scenario::{self, Rendered};
+use pgk::scenario::{self, Rendered, Scenario};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
@@ -196,9 +196,21 @@ fn every_hostile_text_alone() {
     }
 }
 
-fn render(set: Vec<String>) -> Option<Rendered> {
+fn render(scenario: &Scenario, set: Vec<String>) -> Option<Rendered> {
     let plan = config::load(&Sources { set, ..Sources::default() }).ok()?;
-    Some(scenario::render(&scenario::Q1, &plan).expect("a valid plan renders"))
+    Some(scenario::render(scenario, &plan).expect("a valid plan renders"))
+}
+
+/// What PostgreSQL is to be configured with for `search_path`, found in the file that is for it.
+fn search_path(rendered: &Rendered) -> Option<String> {
+    let config = from_yaml(&rendered.manifests[0].text);
+    if let Some(conf) = config["data"]["postgresql.conf"].as_str() {
+        let last = conf.trim_end_matches('\n').rsplit('\n').next()?;
+        last.strip_prefix("search_path = ").and_then(read_conf)
+    } else {
+        let parameters = from_yaml(config["data"]["parameters.yaml"].as_str()?);
+        parameters["search_path"].as_str().map(ToOwned::to_owned)
+    }
 }
 
 /// Renders with `value` as a parameter's and `name` as the database's and the role's, where pgk takes
@@ -206,26 +218,24 @@ fn render(set: Vec<String>) -> Option<Rendered> {
 /// found again in its place.
 fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
     let parameter = |value: &str| format!("postgres.parameters.search_path={value}");
-    let plain = render(vec![parameter("x")]).expect("the defaults");
-    if let Some(hostile) = render(vec![parameter(value)]) {
-        prop_assert_eq!(paths(&hostile), paths(&plain));
-        let config = from_yaml(&hostile.manifests[0].text);
-        let conf = config["data"]["postgresql.conf"].as_str().expect("a file");
-        let last = conf.trim_end_matches('\n').rsplit('\n').next().expect("a line");
-        let read = last.strip_prefix("search_path = ").and_then(read_conf);
-        prop_assert_eq!(read.as_deref(), Some(value));
-    }
-    if let Some(hostile) =
-        render(vec![parameter("x"), format!("postgres.database={name}"), format!("postgres.user={name}")])
-    {
-        prop_assert_eq!(paths(&hostile), paths(&plain));
-        let [config, expected] = [&hostile, &plain].map(|rendered| from_yaml(&rendered.manifests[0].text));
-        let [sql, expected] =
-            [&config, &expected].map(|config| config["data"]["roles.sql"].as_str().expect("a file"));
-        let expected = expected
-            .replace("'app'", &escape::sql_literal(name))
-            .replace("\"app\"", &escape::sql_identifier(name));
-        prop_assert_eq!(sql, expected);
+    for scenario in scenario::all().into_values() {
+        let plain = render(scenario, vec![parameter("x")]).expect("the defaults");
+        if let Some(hostile) = render(scenario, vec![parameter(value)]) {
+            prop_assert_eq!(paths(&hostile), paths(&plain));
+            prop_assert_eq!(search_path(&hostile).as_deref(), Some(value));
+        }
+        let names = [format!("postgres.database={name}"), format!("postgres.user={name}")];
+        if let Some(hostile) = render(scenario, [vec![parameter("x")], names.to_vec()].concat()) {
+            prop_assert_eq!(paths(&hostile), paths(&plain));
+            let [config, expected] =
+                [&hostile, &plain].map(|rendered| from_yaml(&rendered.manifests[0].text));
+            let [sql, expected] =
+                [&config, &expected].map(|config| config["data"]["roles.sql"].as_str().expect("a file"));
+            let expected = expected
+                .replace("'app'", &escape::sql_literal(name))
+                .replace("\"app\"", &escape::sql_identifier(name));
+            prop_assert_eq!(sql, expected);
+        }
     }
     Ok(())
 }

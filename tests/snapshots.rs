@@ -24,9 +24,15 @@ fn examples_render_as_before() {
     });
 }
 
+/// What is checked in under `tp8/`: a scenario and its folder.
+const TP8: [(&str, &str); 2] = [("q1", "Q1"), ("q2", "Q2")];
+
 #[test]
 fn the_example_of_all_defaults_is_the_default() {
-    assert_eq!(pgk_stdout(["gen", "q1", "-f", "examples/q1.yaml"]), pgk_stdout(["gen", "q1"]));
+    for (scenario, _) in TP8 {
+        let example = format!("examples/{scenario}.yaml");
+        assert_eq!(pgk_stdout(["gen", scenario, "-f", &example]), pgk_stdout(["gen", scenario]));
+    }
 }
 
 /// The files of a folder and their texts, in order of their names.
@@ -46,26 +52,35 @@ fn folder(path: &Path) -> Vec<(String, String)> {
 /// `just tp8` renders it again.
 #[test]
 fn tp8_is_what_pgk_renders() {
-    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tp8/Q1");
-    let parent = tempfile::tempdir().expect("a folder");
-    let fresh = parent.path().join("Q1");
-    pgk_stdout(["gen", "q1", "-o", fresh.to_str().expect("UTF-8")]);
-    assert_eq!(folder(&checked_in), folder(&fresh));
+    for (scenario, name) in TP8 {
+        let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tp8").join(name);
+        let parent = tempfile::tempdir().expect("a folder");
+        let fresh = parent.path().join(name);
+        pgk_stdout(["gen", scenario, "-o", fresh.to_str().expect("UTF-8")]);
+        assert_eq!(folder(&checked_in), folder(&fresh));
+    }
 }
 
 #[test]
 fn a_folder_holds_the_stream_and_its_readme_names_every_file() {
-    for lang in ["fr", "en"] {
+    let settings =
+        ["lang=fr", "lang=en", "q2.dcs=configmaps", "q2.durability=asynchronous", "q2.fast-failover=false"];
+    for (scenario, setting) in
+        TP8.iter().flat_map(|(scenario, _)| settings.map(|setting| (scenario, setting)))
+    {
         let parent = tempfile::tempdir().expect("a folder");
         let path = parent.path().join("out");
-        pgk_stdout(["gen", "q1", "--lang", lang, "-o", path.to_str().expect("UTF-8")]);
+        pgk_stdout(["gen", scenario, "--set", setting, "-o", path.to_str().expect("UTF-8")]);
         let files = folder(&path);
         let manifests: Vec<_> = files.iter().filter(|(name, _)| name.contains(".yaml")).collect();
         let stream: String = manifests.iter().flat_map(|(_, text)| ["---\n", text]).collect();
-        assert_eq!(stream, pgk_stdout(["gen", "q1", "--lang", lang]));
+        assert_eq!(stream, pgk_stdout(["gen", scenario, "--set", setting]));
         let readme = &files.iter().find(|(name, _)| name == "README.md").expect("a README").1;
         for (name, _) in manifests {
-            assert!(readme.contains(&format!("`{name}`")), "the {lang} README does not name {name}");
+            assert!(
+                readme.contains(&format!("`{name}`")),
+                "README of {scenario} {setting} does not name {name}"
+            );
         }
     }
 }

@@ -48,6 +48,10 @@ pub(super) struct Member {
     pub(super) restarts: i32,
     /// The claim of its data.
     pub(super) claim: Option<String>,
+    /// The ID of the container that runs PostgreSQL; empty while there is none.
+    pub(super) container: String,
+    /// Whether Patroni elects the primary.
+    pub(super) elected: bool,
 }
 
 /// What the primary says of the whole.
@@ -281,12 +285,13 @@ impl Member {
         let name = pod.metadata.name.unwrap_or_default();
         let spec = pod.spec.unwrap_or_default();
         let container = spec.containers.iter().find(|one| one.name == POSTGRES);
-        let restarts = pod
-            .status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-            .find(|one| one.name == POSTGRES)
-            .map_or(0, |one| one.restart_count);
+        let status = pod.status.unwrap_or_default().container_statuses.unwrap_or_default();
+        let status = status.into_iter().find(|one| one.name == POSTGRES);
+        let restarts = status.as_ref().map_or(0, |one| one.restart_count);
+        // It is written as `containerd://ID`.
+        let id = status.and_then(|one| one.container_id).unwrap_or_default();
+        let id = id.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut labels = pod.metadata.labels.unwrap_or_default();
         let claim = spec.volumes.iter().flatten().find(|volume| volume.name == "data").and_then(|volume| {
             let own = volume.ephemeral.as_ref().map(|_| format!("{name}-data"));
             volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.clone()).or(own)
@@ -295,7 +300,10 @@ impl Member {
             uid: pod.metadata.uid.unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             image: container.and_then(|one| one.image.clone()).unwrap_or_default(),
-            role: pod.metadata.labels.unwrap_or_default().remove("role").unwrap_or_default(),
+            role: labels.remove("role").unwrap_or_default(),
+            // Patroni's own label, with the name it knows the cluster by.
+            elected: labels.contains_key("cluster-name"),
+            container: id,
             ready,
             ending: pod.metadata.deletion_timestamp.is_some(),
             restarts,

@@ -19,6 +19,7 @@ pub enum Event {
     PodDelete,
     PodForce,
     PostgresKill,
+    ContainerKill,
     VolumeDelete,
     Switchover,
     NodeOff,
@@ -29,10 +30,16 @@ pub enum Event {
 }
 
 /// Every event: its name, what it stands for, what it needs besides a cluster.
-pub const EVENTS: [(Event, &str, &str, &str); 10] = [
+pub const EVENTS: [(Event, &str, &str, &str); 11] = [
     (Event::PodDelete, "pod-delete", "a pod that Kubernetes stops: a node drain, a rollout", ""),
     (Event::PodForce, "pod-force", "a pod that vanishes: deleted with no grace", ""),
     (Event::PostgresKill, "postgres-kill", "a crash: SIGKILL to PostgreSQL", ""),
+    (
+        Event::ContainerKill,
+        "container-kill",
+        "a crash of everything in the container: SIGKILL to all its processes",
+        "--container-kill",
+    ),
     (Event::VolumeDelete, "volume-delete", "a lost disk: the claim and the pod are deleted", ""),
     (
         Event::Switchover,
@@ -107,6 +114,10 @@ pub struct NodeCommands {
     /// Connects it again
     #[arg(long, value_name = "COMMAND")]
     pub node_heal: Option<String>,
+    /// Kills a container, with {container} for its ID, e.g. 'docker exec {node} ctr --namespace k8s.io
+    /// tasks kill --signal SIGKILL {container}'
+    #[arg(long, value_name = "COMMAND")]
+    pub container_kill: Option<String>,
 }
 
 impl Event {
@@ -129,18 +140,20 @@ impl Event {
             Self::NodeCut => (("--node-cut", &commands.node_cut), ("--node-heal", &commands.node_heal)),
             _ => (off, on),
         };
-        let given = |(flag, command)| -> Result<&str, Diagnostic> {
-            let command: &Option<String> = command;
-            match command.as_deref() {
-                Some(command) if command.contains("{node}") => Ok(command),
-                Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which node"))
-                    .help("put {node} where the node's name goes")),
-                None => Err(Diagnostic::new(format!("{self} needs {flag}")).help(
-                    "give the platform's command, with {node} for the node's name; `pgk drill --help` has examples",
-                )),
-            }
-        };
-        Ok((given(take)?, given(give)?))
+        Ok((self.given(take.0, take.1, "node")?, self.given(give.0, give.1, "node")?))
+    }
+
+    /// The command of `flag`, which must say what it is to befall.
+    fn given<'a>(self, flag: &str, command: &'a Option<String>, what: &str) -> Result<&'a str, Diagnostic> {
+        let place = format!("{{{what}}}");
+        match command.as_deref() {
+            Some(command) if command.contains(&place) => Ok(command),
+            Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which {what}"))
+                .help(format!("put {place} where the {what}'s name goes"))),
+            None => Err(Diagnostic::new(format!("{self} needs {flag}")).help(format!(
+                "give the platform's command, with {place} for the {what}'s name; `pgk drill --help` has examples"
+            ))),
+        }
     }
 
     /// Refuses what cannot be done, or would destroy the last copy of the data.
@@ -158,7 +171,10 @@ impl Event {
         if self.takes_nodes() {
             self.commands(commands)?;
         }
-        if self == Self::Switchover {
+        if self == Self::ContainerKill {
+            self.given("--container-kill", &commands.container_kill, "container")?;
+        }
+        if self == Self::Switchover && !victims.iter().all(|victim| victim.elected) {
             return Err(Diagnostic::new("this instance has no election, so nothing to switch over to")
                 .help("a switchover needs a scenario with Patroni (Q2, Q3)"));
         }
@@ -186,7 +202,7 @@ impl Event {
         if self.takes_nodes() {
             let (take, _) = self.commands(commands)?;
             for node in nodes {
-                shell(take, node).await?;
+                shell(take, node, "").await?;
             }
             return Ok(());
         }
@@ -196,6 +212,13 @@ impl Event {
                 Self::PostgresKill => {
                     let kill = "kill -KILL \"$(head -n 1 \"$PGDATA/postmaster.pid\")\"";
                     cluster.exec(&victim.pod, "postgres", &["bash", "-c", kill]).await?;
+                }
+                Self::ContainerKill => {
+                    let kill = self.given("--container-kill", &commands.container_kill, "container")?;
+                    shell(kill, &victim.node, &victim.container).await?;
+                }
+                Self::Switchover => {
+                    cluster.exec(&victim.pod, "postgres", &["patronictl", "switchover", "--force"]).await?;
                 }
                 Self::VolumeDelete | Self::TotalLoss => {
                     let claim =
@@ -220,7 +243,7 @@ impl Event {
         for _ in 0..3 {
             let mut still_away = Vec::new();
             for node in away {
-                if let Err(why) = shell(give, node).await {
+                if let Err(why) = shell(give, node, "").await {
                     error = Some(why);
                     still_away.push(node);
                 }
@@ -238,11 +261,14 @@ impl Event {
 /// How long a platform's command may take.
 const COMMAND: Duration = Duration::from_secs(180);
 
-async fn shell(command: &str, node: &str) -> anyhow::Result<()> {
-    // Names of nodes are RFC 1123 subdomains; this one goes into a shell.
-    let plain = node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    ensure!(plain && !node.is_empty(), "the node's name {node:?} is not one");
-    let command = command.replace("{node}", node);
+async fn shell(command: &str, node: &str, container: &str) -> anyhow::Result<()> {
+    // Names of nodes are RFC 1123 subdomains, and those of containers hexadecimal; they go into a shell.
+    for name in [node, container] {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        ensure!(plain, "{name:?} is no name of a node or a container");
+    }
+    ensure!(!node.is_empty(), "the pod is on no node");
+    let command = command.replace("{node}", node).replace("{container}", container);
     let mut shell = Command::new("sh");
     // What it prints is for a person: stdout is the drill's own.
     shell.args(["-c", &command]).stdin(Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);

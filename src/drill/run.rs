@@ -256,7 +256,8 @@ impl Drill<'_> {
             self.pass(load, seen, begin, Duration::from_secs(1)).await?;
             let strong = {
                 let seen = lock(seen);
-                disturbed |= self.changed(&seen.members);
+                disturbed |= self.changed(&seen.members)
+                    || seen.fresh_state().is_some_and(|state| state.primary != self.state.primary);
                 at_strength(&seen.members, self.members.len(), seen.fresh_state())
             };
             disturbed |= !strong;
@@ -454,6 +455,8 @@ mod tests {
             ending: false,
             restarts: 0,
             claim: None,
+            container: String::new(),
+            elected: false,
         }
     }
 

@@ -1,14 +1,22 @@
-"""Decides, before Patroni starts, whether this member may make a new, empty database.
+"""Decides, before Patroni starts, what this member begins with.
 
-Only the first member (pg-0) may, only when its own volume is empty, when the cluster has no history in
-Patroni's objects, and when every other member's running pod says that its volume is empty, too. A member
-that says nothing may hold the data, so it is waited for. Everybody else clones from the leader."""
+With an empty volume, it clones the primary. Only the first member (pg-0) may make a new, empty database,
+and only when the cluster has no history in Patroni's objects and every other member's running pod says that
+its volume is empty, too. A member that says nothing may hold the data, so it is waited for.
+
+With data, it joins. If Patroni's objects were lost, nobody knows any more which members have every
+acknowledged commit; then the one with the most WAL leads, after all have said how much they have."""
 
 import os
+import re
 import shutil
+import subprocess
 import time
 
 from pgk import *
+
+# Made by a human who wants this member to lead with what it has, whatever others hold.
+LEAD = "/pgdata/lead"
 
 api = Api()
 config = mounted_config()
@@ -25,16 +33,17 @@ def patiently(what, action):
             time.sleep(1)
 
 
-def tell_what_the_volume_holds(what):
-    patiently("note what the volume holds", lambda: api.patch(f"pods/{NAME}", {"annotations": {"pgk/volume": what}}))
+def tell_what_the_volume_holds(what, wal_end=None):
+    told = {"pgk/volume": what, "pgk/wal-end": wal_end}
+    patiently("note what the volume holds", lambda: api.patch(f"pods/{NAME}", {"annotations": told}))
 
 
-def what_the_others_hold():
-    """Each other member's word (`data` or `empty`), None from those that cannot say."""
+def what_the_others_tell():
+    """Of each other member the annotations of its pod, empty if it has none (any more) that could tell."""
     pods = {pod["metadata"]["name"]: pod for pod in api.get(pods_path(config))["items"]}
     expected = {f"{SET}-{ordinal}" for ordinal in range(settings()["members"])} | set(pods)
-    words = {name: annotations(pods.get(name)).get("pgk/volume") for name in sorted(expected - {NAME})}
-    return {name: word if word in ("data", "empty") else None for name, word in words.items()}
+    present = {name: pod for name, pod in pods.items() if not pod["metadata"].get("deletionTimestamp")}
+    return {name: annotations(present.get(name)) for name in sorted(expected - {NAME})}
 
 
 def forget_the_old_cluster():
@@ -49,13 +58,14 @@ def forget_the_old_cluster():
 
 
 def may_bootstrap():
+    """Whether this member, whose volume is empty, makes a new database; waits until that is certain."""
     if ORDINAL != 0:
         log("the volume is empty: cloning the primary as soon as there is one")
         return False
     while True:
         cluster = annotations(patiently("read Patroni's state", lambda: api.get(config_path)))
-        others = patiently("list the members", what_the_others_hold)
-        silent = [name for name, word in others.items() if not word]
+        others = patiently("list the members", what_the_others_tell)
+        not_empty = [name for name, told in others.items() if told.get("pgk/volume") != "empty"]
         if os.path.exists(START_EMPTY):
             log(f"somebody asked for an empty database ({START_EMPTY}): making one")
             patiently("forget the old cluster", forget_the_old_cluster)
@@ -64,16 +74,57 @@ def may_bootstrap():
         if cluster.get("initialize"):
             log("the volume is empty, the cluster is not new: cloning the primary as soon as there is one")
             return False
-        if "data" in others.values():
-            holders = ", ".join(name for name, word in others.items() if word == "data")
-            log(f"the volume is empty, and {holders} holds data: no new database, cloning it")
-            return False
-        if not silent:
+        if not not_empty:
             if "initialize" in cluster:  # the mark of a first start of ours that was interrupted
                 patiently("clear the interrupted first start", forget_the_old_cluster)
             log("first start, no member holds data: making a database")
             return True
-        say("wait", "waiting: not every member has said that its volume is empty, and one may hold the data: " + ", ".join(silent))
+        say("wait", "waiting: the volume is empty, and these members have not said that theirs is, too: " + ", ".join(not_empty))
+        time.sleep(0.5)
+
+
+def wal_end():
+    """Up to where this volume has WAL: timeline and position, as text that sorts like them."""
+    folder = DATA + "/pg_wal/"
+    segments = sorted((name for name in os.listdir(folder) if re.fullmatch("[0-9A-F]{24}", name)), reverse=True)
+    for segment in segments:  # the newest first; those made in advance hold no valid record
+        dump = subprocess.run(["pg_waldump", folder + segment], capture_output=True, text=True, errors="replace", check=False)
+        records = re.findall("lsn: ([0-9A-F]+)/([0-9A-F]+)", dump.stdout)
+        if records:
+            high, low = records[-1]
+            return f"{segment[:8]} {int(high, 16):08X}/{int(low, 16):08X}"
+    return "00000000 00000000/00000000"
+
+
+def is_known():
+    """Whether Patroni's objects tell who has every acknowledged commit, so that an election can be held."""
+    cluster, sync = annotations(api.get(config_path)), annotations(api.get(sync_path))
+    synchronous = config["bootstrap"]["dcs"]["synchronous_mode"]
+    return bool(cluster.get("initialize") and (sync.get("leader") or not synchronous))
+
+
+def join():
+    """With data here: at once, or when Patroni's objects were lost, after whoever has the most WAL."""
+    log("the volume holds data: joining the cluster with it")
+    tell_what_the_volume_holds("data")
+    if patiently("read Patroni's state", is_known):
+        return
+    mine = wal_end()
+    log(f"Patroni's objects were lost: the member with the most WAL is to lead; this one has it up to {mine}")
+    tell_what_the_volume_holds("data", mine)
+    while not patiently("read Patroni's state", is_known):
+        others = patiently("list the members", what_the_others_tell)
+        silent = [name for name, told in others.items() if told.get("pgk/volume") != "empty" and not told.get("pgk/wal-end")]
+        ends = {name: told["pgk/wal-end"] for name, told in others.items() if told.get("pgk/wal-end")} | {NAME: mine}
+        first = min(name for name, end in ends.items() if end == max(ends.values()))
+        if os.path.exists(LEAD):
+            log(f"somebody asked this member to lead ({LEAD})")
+            os.remove(LEAD)
+            return
+        if not silent and first == NAME:
+            log("no other member has more WAL: leading")
+            return
+        say("lost", "waiting for " + (", ".join(silent) + " to say how much WAL it has" if silent else first + ", which has the most WAL"))
         time.sleep(0.5)
 
 
@@ -92,17 +143,21 @@ def prepare_the_folder():
     return True
 
 
-while not prepare_the_folder():
-    tell_what_the_volume_holds("unusable")  # watcher.py may know why
-    time.sleep(5)
+def main():
+    while not prepare_the_folder():
+        tell_what_the_volume_holds("unusable")  # watcher.py may know why
+        time.sleep(5)
 
-if os.listdir(DATA):
-    log("the volume holds data: joining the cluster with it")
-    tell_what_the_volume_holds("data")
-    write_patroni_yaml(may_bootstrap=False)
-else:
-    tell_what_the_volume_holds("empty")
-    first = may_bootstrap()
+    if os.listdir(DATA):
+        join()
+        first = False
+    else:
+        tell_what_the_volume_holds("empty")
+        first = may_bootstrap()
     if first:
         open(FIRST_START, "x").close()
     write_patroni_yaml(may_bootstrap=first)
+
+
+if __name__ == "__main__":
+    main()

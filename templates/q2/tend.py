@@ -13,7 +13,6 @@ import time
 
 from pgk import *
 
-PATRONI_PID = int(sys.argv[1])
 PERIOD = 2  # seconds between two looks
 HANGS = 60  # seconds without an answer after which Patroni is started anew
 
@@ -88,12 +87,13 @@ def say_what_is_missing():
     missing = False
     if not os.listdir(DATA) and annotations(api.get(config_path)).get("initialize"):
         words = [annotations(pod).get("pgk/volume") for pod in api.get(pods_path(config))["items"]]
-        missing = not annotations(api.get(leader_path)).get("leader") and "data" not in words
+        leaders = [member for member in patroni("GET", "/cluster")[1]["members"] if member["role"] == "leader"]
+        missing = not leaders and "data" not in words
     say("missing", missing and "WAITING FOR A HUMAN: the cluster is not new, but no running member holds its data. "
         "No new database is made in its place. See " + settings()["help"])
 
 
-def end_a_hanging_patroni(heard):
+def end_a_hanging_patroni(patroni_pid, heard):
     """Returns when Patroni last answered."""
     try:
         patroni("GET", "/liveness")
@@ -102,34 +102,39 @@ def end_a_hanging_patroni(heard):
         if time.monotonic() - heard < HANGS:
             return heard
     log(f"Patroni has not answered for {HANGS} s: starting it anew; PostgreSQL goes on")
-    os.kill(PATRONI_PID, signal.SIGKILL)
+    os.kill(patroni_pid, signal.SIGKILL)
     return time.monotonic()
 
 
-heard = time.monotonic()
-holds_data = False
-written = (checksum(CONFIG, CREDENTIALS), False)
-roles_as_of = None
-while True:
-    time.sleep(PERIOD)
-    try:
-        heard = end_a_hanging_patroni(heard)
-        holds_data = holds_data or note_data()
-        seen = (checksum(CONFIG, CREDENTIALS), holds_data)
-        if seen != written:
-            # A member that has held data never makes a new database.
-            write_patroni_yaml(may_bootstrap=not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML)))
-            os.kill(PATRONI_PID, signal.SIGHUP)
-            written = seen
-        if patroni("GET", "/patroni")[1].get("role") == "primary":
-            secret = checksum(CREDENTIALS)
-            if secret != roles_as_of and apply_roles():
-                roles_as_of = secret
-            carry_over_parameters()
-            restart_where_needed()
-        else:
-            roles_as_of = None
-            say_what_is_missing()
-        say("tend", "")
-    except (OSError, AttributeError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
-        say("tend", f"cannot look after this member at the moment: {error!r}")
+def main(patroni_pid):
+    heard = time.monotonic()
+    holds_data = False
+    written = (checksum(CONFIG, CREDENTIALS), False)
+    roles_as_of = None
+    while True:
+        time.sleep(PERIOD)
+        try:
+            heard = end_a_hanging_patroni(patroni_pid, heard)
+            holds_data = holds_data or note_data()
+            seen = (checksum(CONFIG, CREDENTIALS), holds_data)
+            if seen != written:
+                # A member that has held data never makes a new database.
+                write_patroni_yaml(may_bootstrap=not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML)))
+                os.kill(patroni_pid, signal.SIGHUP)
+                written = seen
+            if patroni("GET", "/patroni")[1].get("role") == "primary":
+                secret = checksum(CREDENTIALS)
+                if secret != roles_as_of and apply_roles():
+                    roles_as_of = secret
+                carry_over_parameters()
+                restart_where_needed()
+            else:
+                roles_as_of = None
+                say_what_is_missing()
+            say("tend", "")
+        except (OSError, AttributeError, KeyError, TypeError, subprocess.TimeoutExpired) as error:
+            say("tend", f"cannot look after this member at the moment: {error!r}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

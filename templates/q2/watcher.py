@@ -1,9 +1,11 @@
-"""Watches the other members from beside PostgreSQL, and does three things that Patroni does not:
+"""Watches the members from beside PostgreSQL, and does four things that Patroni does not:
 
 1. A primary whose machine is gone loses its lease after 3 s instead of 20.
-2. A member whose machine is gone loses its label `role`, so that no Service leads to it (Kubernetes would
+2. A primary whose container has died, Patroni with it, gives its lease up before Kubernetes has started it
+   again. (This watcher, in the same pod, sees it.)
+3. A member whose machine is gone loses its label `role`, so that no Service leads to it (Kubernetes would
    take 50 s to notice).
-3. A member whose machine was deleted, and its volume with it, is given a new volume elsewhere.
+4. A member whose machine was deleted, and its volume with it, is given a new volume elsewhere.
 
 It never makes anybody primary: that is Patroni's election, as always.
 
@@ -40,6 +42,7 @@ from pgk import *
 SILENCE = 3.0  # seconds without an answer from a member, or a renewal of the lease
 ATTEMPT = 0.8  # seconds that one attempt to connect may take
 PAUSE = 0.4  # seconds between two attempts, and between two looks
+DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni refuse every attempt
 PORTS = (5432, 8008)
 PORT = 8010  # where the watchers ask each other
 
@@ -89,7 +92,6 @@ class Members:
         self.others = {}  # by name: those that have an address
         self.collected = {}  # pods whose machine Kubernetes has found to exist no more: when
         self.current = False
-        threading.Thread(target=self.follow, daemon=True).start()
 
     def follow(self):
         stream = Api()
@@ -201,17 +203,40 @@ class Lease:
 lease = Lease()
 
 
-def take_the_lease(suspect, names):
-    """See above why in this order."""
+def take_the_lease(name, witnesses):
+    """Takes the lease of the primary `name`, in the order that is explained above. Whether it did."""
     sync = api.get(sync_path)
     standbys = (annotations(sync).get("sync_standby") or "").split(",")
-    if annotations(sync).get("leader") != suspect.name or not set(standbys) & set(names):
-        say("lease", f"{suspect.name} is silent, but none of {', '.join(names)} is its synchronous standby: its lease stays")
-        return
-    touched = {"resourceVersion": sync["metadata"]["resourceVersion"], "annotations": {"pgk/lease-taken": f"{suspect.name} by {NAME} at {time.time():.3f}"}}
-    api.patch(sync_path, touched)
+    dynamic = json.loads(annotations(api.get(config_path)).get("config") or "{}")
+    if annotations(sync).get("leader") != name or not set(standbys) & set(witnesses) or dynamic.get("pause"):
+        return False
+    touched = {"pgk/lease-taken": f"{name} by {NAME} at {time.time():.3f}"}
+    api.patch(sync_path, {"resourceVersion": sync["metadata"]["resourceVersion"], "annotations": touched})
     api.patch(leader_path, {"resourceVersion": lease.version, "annotations": {"leader": None}})
-    log(f"took the lease of {suspect.name}: silent for {SILENCE:.0f} s to {', '.join(names)}, and not renewed for as long")
+    return True
+
+
+def refuses(port):
+    try:
+        socket.create_connection((ADDRESS, port), ATTEMPT).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+refused_since = None
+
+
+def own_member_is_dead():
+    """Whether this pod's PostgreSQL and Patroni are both not there. (One alone Patroni, or member.sh, heals.)"""
+    global refused_since
+    if not all(refuses(port) for port in PORTS):
+        refused_since = None
+        return False
+    refused_since = refused_since or time.monotonic()
+    return time.monotonic() - refused_since >= DEAD
 
 
 def take_the_label(suspect):
@@ -260,6 +285,10 @@ def replace_the_volume(name):
 
 def look():
     lease.look()
+    if lease.leader == NAME and lease.since is not None and own_member_is_dead():
+        well = [one.name for one in members.others.values() if not one.silent()]
+        if take_the_lease(NAME, well):
+            log("gave up this member's lease: neither PostgreSQL nor Patroni is there any more")
     for suspect in list(members.others.values()):
         if not suspect.silent() or not members.current:
             continue
@@ -269,22 +298,31 @@ def look():
         if suspect.name != lease.leader:
             take_the_label(suspect)
         elif lease.old() and len(names) >= 2:
-            take_the_lease(suspect, names)
+            if take_the_lease(suspect.name, names):
+                log(f"took the lease of {suspect.name}: silent to {', '.join(names)}, and not renewed, for {SILENCE:.0f} s")
+            else:
+                say("lease", f"{suspect.name} is silent, but none of {', '.join(names)} is its synchronous standby, or Patroni is paused: its lease stays")
     for name in list(members.collected):
         replace_the_volume(name)
 
 
-# As the first process of its container it would otherwise not hear it.
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-door = Door(("::" if ":" in ADDRESS else "0.0.0.0", PORT), Answer)
-threading.Thread(target=door.serve_forever, daemon=True).start()
-log("watching the other members")
-while True:
-    try:
-        look()
-    except ApiError as error:
-        if error.status != 409:  # somebody else was first, or things have changed
-            say("look", f"the Kubernetes API refuses: {error}")
-    except (OSError, KeyError, TypeError) as error:
-        say("look", f"cannot look now: {error!r}")
-    time.sleep(PAUSE)
+def main():
+    # As the first process of its container it would otherwise not hear it.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    door = Door(("::" if ":" in ADDRESS else "0.0.0.0", PORT), Answer)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    threading.Thread(target=members.follow, daemon=True).start()
+    log("watching the other members")
+    while True:
+        try:
+            look()
+        except ApiError as error:
+            if error.status != 409:  # somebody else was first, or things have changed
+                say("look", f"the Kubernetes API refuses: {error}")
+        except (OSError, KeyError, TypeError) as error:
+            say("look", f"cannot look now: {error!r}")
+        time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// A namespace with one instance. Deleted at the end of the test, also when the test fails.
 pub(crate) struct Instance {
     pub(crate) namespace: String,
+    scenario: &'static str,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -54,12 +55,17 @@ impl Instance {
     /// A new, empty namespace that enforces the `restricted` Pod Security level, with the Secret in it.
     /// `None`, and a line that says so, without a cluster.
     pub(crate) fn prepare(test: &str) -> Option<Self> {
+        Self::prepare_for("q1", test)
+    }
+
+    /// The same, for an instance of another scenario than Q1.
+    pub(crate) fn prepare_for(scenario: &'static str, test: &str) -> Option<Self> {
         if !is_there_a_cluster() {
             return None;
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let namespace = format!("pgk-test-{}-{}", test.replace('_', "-"), std::process::id());
-        let instance = Self { namespace, _turn: turn };
+        let instance = Self { namespace, scenario, _turn: turn };
         let namespace = serde_json::json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": instance.namespace, "labels": {
@@ -74,7 +80,12 @@ impl Instance {
 
     /// An instance with these settings (`key=value`), every member of it ready and streaming.
     pub(crate) fn start(test: &str, settings: &[&str]) -> Option<Self> {
-        let instance = Self::prepare(test)?;
+        Self::start_of("q1", test, settings)
+    }
+
+    /// The same, of another scenario than Q1.
+    pub(crate) fn start_of(scenario: &'static str, test: &str, settings: &[&str]) -> Option<Self> {
+        let instance = Self::prepare_for(scenario, test)?;
         instance.apply(settings);
         instance.wait_until_streaming(2);
         Some(instance)
@@ -82,7 +93,7 @@ impl Instance {
 
     /// Renders with these settings and applies; what kubectl printed, warnings included.
     pub(crate) fn apply(&self, settings: &[&str]) -> Printed {
-        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", "q1"], settings))
+        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", self.scenario], settings))
     }
 
     fn pgk(&self, arguments: &[&str], settings: &[&str]) -> String {
@@ -158,11 +169,11 @@ impl Instance {
             let all_ready = replicas.iter().chain([primary]).all(|pod| pod.ready);
             let pods = || format!("{primary:?} {replicas:?}");
             expect(names.len() == count && all_ready && !replicas.iter().any(&lost), pods())?;
-            // Those of a pg_basebackup, which streams, too, have other slots.
+            // A pg_basebackup streams, too, from a slot of its own.
             let streaming = self.sql(
                 primary,
                 "SELECT application_name FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid
-                WHERE state = 'streaming' AND slot_name LIKE 'pg_walreceiver%'",
+                WHERE state = 'streaming' AND slot_name NOT LIKE 'pg_basebackup%'",
             )?;
             let streaming: BTreeSet<&str> = streaming.lines().collect();
             expect(streaming == names, format!("these stream: {streaming:?}, of these: {names:?}"))?;

@@ -1,0 +1,152 @@
+"""What the tests of q2's programs run against: Kubernetes' API in memory, a clock, a folder for a volume.
+
+The programs are found by PYTHONPATH; tests/scripts.rs sets it."""
+
+import copy
+import importlib
+import json
+import os
+import sys
+import tempfile
+import types
+import unittest
+from pathlib import Path
+
+os.environ.setdefault("POD_NAMESPACE", "test")
+os.environ.setdefault("POD_IP", "127.0.0.1")
+
+try:
+    import yaml
+except ImportError:  # every YAML of these tests is JSON, too
+    yaml = types.SimpleNamespace(safe_load=json.loads, safe_dump=json.dump)
+    sys.modules["yaml"] = yaml
+
+MEMBERS = 3
+PATRONI = {
+    "scope": "db",
+    "kubernetes": {"use_endpoints": True, "labels": {"app": "db"}},
+    "restapi": {"listen": "*:8008"},
+    "postgresql": {"authentication": {"superuser": {"username": "postgres"}, "replication": {"username": "replicator"}}},
+    "bootstrap": {"dcs": {"ttl": 20, "synchronous_mode": True, "postgresql": {"parameters": {"wal_sender_timeout": "5s"}}}, "initdb": []},
+}
+LEADER, CONFIG, SYNC = "endpoints/db", "endpoints/db-config", "endpoints/db-sync"
+
+
+class Clock:
+    """In the place of the module `time`: it goes on only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.on_sleep = lambda: None
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return 1_700_000_000 + self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.on_sleep()
+
+
+class Api:
+    """Kubernetes' API with what the programs rely on: a new resourceVersion with every change, and a refusal
+    of what names an old one."""
+
+    def __init__(self, refusal):
+        self.refusal = refusal  # the programs' ApiError
+        self.objects = {}
+        self.version = 100
+        self.calls = []
+        self.before = {}  # (method, path): what happens just before that call, once
+        self.away = False
+
+    def put(self, path, **metadata):
+        self.version += 1
+        metadata.update(name=path.split("/")[1], resourceVersion=str(self.version))
+        metadata.setdefault("uid", f"uid-{self.version}")
+        self.objects[path] = {"metadata": metadata, "status": {}}
+        return self.objects[path]
+
+    def called(self, method, path):
+        self.before.pop((method, path), lambda: None)()
+        if self.away:
+            raise OSError("the Kubernetes API does not answer")
+        self.calls.append((method, path))
+
+    def get(self, path):
+        self.called("GET", path)
+        if "?" in path:
+            kind = path.split("?")[0] + "/"
+            return {"items": [copy.deepcopy(one) for name, one in self.objects.items() if name.startswith(kind)]}
+        return copy.deepcopy(self.objects.get(path))
+
+    def patch(self, path, metadata):
+        self.called("PATCH", path)
+        if path not in self.objects:
+            raise self.refusal(404, path)
+        known = self.objects[path]["metadata"]
+        if metadata.get("resourceVersion", known["resourceVersion"]) != known["resourceVersion"]:
+            raise self.refusal(409, path)
+        for kind in "annotations", "labels":
+            for key, value in metadata.get(kind, {}).items():
+                known.setdefault(kind, {}).pop(key, None)
+                if value is not None:
+                    known[kind][key] = value
+        self.version += 1
+        known["resourceVersion"] = str(self.version)
+        return copy.deepcopy(self.objects[path])
+
+    def delete(self, path, uid):
+        self.called("DELETE", path)
+        if path not in self.objects:
+            raise self.refusal(404, path)
+        if self.objects[path]["metadata"]["uid"] != uid:
+            raise self.refusal(409, path)
+        del self.objects[path]
+
+    def annotations(self, path):
+        return self.objects[path]["metadata"].get("annotations", {})
+
+
+class ProgramTest(unittest.TestCase):
+    """Loads a program anew for each test, as the member `name`, with a folder in the place of its mounts."""
+
+    def load(self, program, name):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        for path, text in {
+            "config/patroni.yaml": json.dumps(PATRONI),
+            "config/parameters.yaml": json.dumps({"work_mem": "8MB"}),
+            "config/settings.yaml": json.dumps({"members": MEMBERS, "config-map": "db-config-files", "help": "README"}),
+            "credentials/superuser-password": "secret-1",
+            "credentials/replication-password": "secret-2",
+            "account/token": "token",
+        }.items():
+            (self.folder / path).parent.mkdir(exist_ok=True)
+            (self.folder / path).write_text(text)
+        (self.folder / "volume").mkdir()
+        os.environ["POD_NAME"] = name
+        for module in "pgk", program:
+            sys.modules.pop(module, None)
+        self.pgk = importlib.import_module("pgk")
+        for constant, path in {
+            "DATA": "volume/data",
+            "FIRST_START": "volume/first-start",
+            "START_EMPTY": "volume/start-empty",
+            "CONFIG": "config/",
+            "CREDENTIALS": "credentials/",
+            "ACCOUNT": "account/",
+            "PATRONI_YAML": "patroni.yaml",
+        }.items():
+            self.assertTrue(hasattr(self.pgk, constant))
+            setattr(self.pgk, constant, f"{self.folder}/{path}")
+        self.program = importlib.import_module(program)
+        self.clock = self.program.time = Clock()
+        self.api = self.program.api = Api(self.pgk.ApiError)
+        return self.program
+
+    def patroni_yaml(self):
+        return yaml.safe_load((self.folder / "patroni.yaml").read_text())

@@ -1,0 +1,746 @@
+"""watcher.py: who is silent, when a lease is taken, a label removed, a volume replaced."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+import types
+from unittest import expectedFailure, main
+
+from fakes import CONFIG, LEADER, SYNC, ProgramTest
+
+GONE = {
+    "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+    "message": "PodGC: node no longer exists",
+}
+NO_PLACE = {
+    "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+    "message": "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match PersistentVolume's node affinity.",
+}
+
+
+class WatcherTest(ProgramTest):
+    """Seen from db-1: db-0 is the primary, db-1 its synchronous standby, db-2 another replica."""
+
+    def setUp(self):
+        self.load("watcher", "db-1")
+        for ordinal in range(3):
+            self.api.put(f"pods/db-{ordinal}", labels={"role": "replica" if ordinal else "primary"})
+            self.api.objects[f"pods/db-{ordinal}"]["status"]["podIP"] = f"10.0.0.{ordinal}"
+        self.api.put(LEADER, annotations={"leader": "db-0", "renewTime": "1"})
+        self.api.put(SYNC, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
+        self.api.put(CONFIG, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20})})
+        self.refusing = set()  # ports of the own member
+        self.program.refuses = lambda port: port in self.refusing
+        # No probers: each test says who is heard of.
+        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
+        self.silent = {"db-0"}
+        self.agreeing = {"db-2"}
+        self.program.agrees = lambda member, suspect: member.name in self.agreeing
+        self.list_pods()
+
+    def list_pods(self):
+        members = self.program.members
+        members.pods = {pod["metadata"]["name"]: pod for pod in self.api.get("pods?")["items"]}
+        members.compare()
+        members.current = True
+        self.api.calls.clear()
+
+    def look(self, seconds, each=0.4, in_between=lambda: None):
+        """What main() does, for so long."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            in_between()
+            for name, member in self.program.members.others.items():
+                member.heard = self.clock.now - (60 if name in self.silent else 0)
+            try:
+                self.program.look()
+            except OSError as error:
+                self.refused = getattr(error, "status", error)
+            self.clock.sleep(each)
+
+    def renew(self):
+        self.api.patch(LEADER, {"annotations": {"renewTime": str(self.clock.now)}})
+        self.api.calls.pop()
+
+    def leader(self):
+        return self.api.annotations(LEADER).get("leader")
+
+    def role(self, name):
+        return self.api.objects[f"pods/{name}"]["metadata"]["labels"].get("role")
+
+    def written(self):
+        return [path for method, path in self.api.calls if method != "GET"]
+
+
+class Lease(WatcherTest):
+    def assert_not_taken(self, seconds=30, **arguments):
+        self.look(seconds, **arguments)
+        self.assertEqual(self.leader(), "db-0")
+        self.assertNotIn(SYNC, self.written())
+
+    def test_it_is_taken_after_three_seconds(self):
+        self.assert_not_taken(2.9)
+        self.look(0.9)
+        self.assertIsNone(self.leader())
+        self.assertEqual(self.api.annotations(LEADER)["renewTime"], "1", "the rest stays")
+
+    def test_sync_is_touched_first_and_keeps_what_it_says(self):
+        self.look(4)
+        self.assertEqual(self.written()[:2], [SYNC, LEADER])
+        touched = self.api.annotations(SYNC)
+        self.assertTrue(touched.pop("pgk/lease-taken").startswith("db-0 by db-1"))
+        self.assertEqual(touched, {"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
+
+    def test_a_writer_with_the_former_version_of_sync_is_refused_afterwards(self):
+        former = self.api.get(SYNC)["metadata"]["resourceVersion"]
+        self.look(4)
+        self.assertIsNone(self.leader())
+        with self.assertRaises(self.pgk.ApiError) as refused:
+            self.api.patch(SYNC, {"resourceVersion": former, "annotations": {"sync_standby": None}})
+        self.assertEqual(refused.exception.status, 409)
+
+    def test_a_writer_with_the_former_version_of_the_lease_is_refused_afterwards(self):
+        former = self.api.get(LEADER)["metadata"]["resourceVersion"]
+        self.look(4)
+        with self.assertRaises(self.pgk.ApiError) as refused:
+            self.api.patch(LEADER, {"resourceVersion": former, "annotations": {"renewTime": "2"}})
+        self.assertEqual(refused.exception.status, 409)
+
+    def test_not_from_a_primary_that_answers(self):
+        self.silent = set()
+        self.assert_not_taken()
+
+    def test_not_by_one_witness_alone(self):
+        self.silent = {"db-0", "db-2"}
+        self.assert_not_taken()
+
+    def test_not_by_one_witness_alone_in_a_cluster_of_two(self):
+        del self.api.objects["pods/db-2"]
+        self.list_pods()
+        self.assert_not_taken()
+
+    def test_not_if_a_living_member_does_not_agree(self):
+        self.agreeing = set()
+        self.assert_not_taken()
+
+    def test_not_if_one_of_many_does_not_agree(self):
+        self.api.put("pods/db-3")
+        self.api.objects["pods/db-3"]["status"]["podIP"] = "10.0.0.3"
+        self.list_pods()
+        self.assert_not_taken()
+        self.agreeing = {"db-2", "db-3"}
+        self.look(1)
+        self.assertIsNone(self.leader())
+
+    def test_a_silent_member_need_not_agree(self):
+        self.api.put("pods/db-3")
+        self.api.objects["pods/db-3"]["status"]["podIP"] = "10.0.0.3"
+        self.list_pods()
+        self.silent = {"db-0", "db-3"}
+        self.look(4)
+        self.assertIsNone(self.leader())
+
+    def test_not_while_it_is_renewed(self):
+        last = [self.clock.now]
+
+        def every_two_seconds():
+            if self.clock.now - last[0] >= 2:
+                self.renew()
+                last[0] = self.clock.now
+
+        self.assert_not_taken(in_between=every_two_seconds)
+
+    def test_its_age_begins_with_the_last_renewal(self):
+        self.look(2.9)
+        self.renew()
+        self.assert_not_taken(2.9)
+        self.look(0.9)
+        self.assertIsNone(self.leader())
+
+    def test_its_age_begins_anew_when_nobody_looked_for_a_while(self):
+        self.look(2)
+        self.clock.now += 60
+        self.assert_not_taken(2.9)
+        self.look(0.9)
+        self.assertIsNone(self.leader())
+
+    def test_its_age_begins_anew_after_a_look_that_failed(self):
+        self.look(2)
+        self.api.before["GET", LEADER] = lambda: setattr(self.api, "away", True)
+        self.look(0.3)
+        self.api.away = False
+        self.assert_not_taken(2.9)
+
+    def test_not_without_the_synchronous_standby(self):
+        for standby in "db-3", "", None, "db-11,db-22", "db-0":
+            with self.subTest(standby):
+                self.api.patch(SYNC, {"annotations": {"sync_standby": standby}})
+                self.api.calls.clear()
+                self.assert_not_taken(8)
+
+    def test_any_witness_may_be_the_synchronous_standby(self):
+        self.api.patch(SYNC, {"annotations": {"sync_standby": "db-2"}})
+        self.look(4)
+        self.assertIsNone(self.leader())
+
+    def test_not_if_sync_is_of_another_primary(self):
+        self.api.patch(SYNC, {"annotations": {"leader": "db-2"}})
+        self.api.calls.clear()
+        self.assert_not_taken()
+
+    def test_not_without_the_object_sync(self):
+        del self.api.objects[SYNC]
+        self.look(30)
+        self.assertEqual(self.leader(), "db-0")
+
+    def test_not_with_a_list_of_members_that_may_be_old(self):
+        self.program.members.current = False
+        self.assert_not_taken()
+
+    def test_not_if_it_was_renewed_in_between(self):
+        self.look(2.9)
+        self.api.before["PATCH", SYNC] = self.renew
+        self.look(0.9)
+        self.assertIn(SYNC, self.written())
+        self.assertEqual((self.leader(), self.refused), ("db-0", 409))
+
+    def test_not_if_it_was_renewed_just_before_it_is_taken(self):
+        self.look(2.9)
+        self.api.before["PATCH", LEADER] = self.renew
+        self.look(0.9)
+        self.assertEqual((self.leader(), self.refused), ("db-0", 409))
+
+    def test_not_if_sync_was_written_in_between(self):
+        self.look(2.9)
+        self.api.before["PATCH", SYNC] = lambda: self.api.patch(SYNC, {"annotations": {"sync_standby": None}})
+        self.look(0.9)
+        self.assertEqual((self.leader(), self.refused), ("db-0", 409))
+        self.assertNotIn(LEADER, self.written())
+
+    def test_a_renewal_of_the_former_lease_ends_the_taking_for_three_seconds(self):
+        self.look(2.9)
+        self.api.before["PATCH", SYNC] = self.renew
+        self.look(0.5)
+        self.api.calls.clear()
+        self.assert_not_taken(2.5)
+
+    def test_not_if_the_api_goes_away_at_any_step(self):
+        for step in ("GET", LEADER), ("GET", SYNC), ("PATCH", SYNC), ("PATCH", LEADER):
+            with self.subTest(step):
+                self.setUp()
+                self.look(2.9)
+                self.api.before[step] = lambda: setattr(self.api, "away", True)
+                self.look(10)
+                self.assertEqual(self.leader(), "db-0")
+
+    def test_not_if_the_api_is_slow(self):
+        get = self.api.get
+
+        def slow(path):
+            self.clock.now += 2.5
+            return get(path)
+
+        self.api.get = slow
+        self.assert_not_taken()
+
+    def test_not_while_patroni_is_paused(self):
+        self.api.patch(CONFIG, {"annotations": {"config": json.dumps({"pause": True})}})
+        self.api.calls.clear()
+        self.assert_not_taken()
+
+    def test_not_from_a_later_holder_who_is_heard(self):
+        self.look(2.9)
+        self.api.patch(LEADER, {"annotations": {"leader": "db-2"}})
+        self.look(20)
+        self.assertEqual(self.leader(), "db-2")
+
+
+class OwnLease(WatcherTest):
+    """db-1 is the primary, and its container has died."""
+
+    def setUp(self):
+        super().setUp()
+        self.silent = set()
+        self.api.put(LEADER, annotations={"leader": "db-1"})
+        self.api.put(SYNC, annotations={"leader": "db-1", "sync_standby": "db-2"})
+        self.refusing = {5432, 8008}
+
+    def test_it_is_given_up_when_both_ports_refuse(self):
+        self.look(0.7)
+        self.assertEqual(self.leader(), "db-1")
+        self.look(0.8)
+        self.assertIsNone(self.leader())
+        self.assertEqual(self.written(), [SYNC, LEADER])
+
+    def test_it_is_kept_if_one_of_them_lives(self):
+        for port in 5432, 8008:
+            self.refusing = {port}
+            self.look(8)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_it_is_kept_if_they_refuse_for_a_moment(self):
+        self.look(0.7)
+        self.refusing = set()
+        self.look(0.4)
+        self.refusing = {5432, 8008}
+        self.look(0.7)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_it_is_kept_without_a_living_standby(self):
+        self.silent = {"db-2"}
+        self.agreeing = set()
+        self.look(8)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_it_is_kept_while_patroni_is_paused(self):
+        self.api.patch(CONFIG, {"annotations": {"config": json.dumps({"pause": True})}})
+        self.api.calls.clear()
+        self.look(8)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_another_members_lease_is_not_its_business(self):
+        self.api.put(LEADER, annotations={"leader": "db-0"})
+        self.look(8)
+        self.assertEqual(self.leader(), "db-0")
+
+    def test_it_is_kept_if_it_was_renewed_in_between(self):
+        self.api.before["PATCH", LEADER] = self.renew
+        self.look(1.5)
+        self.assertEqual((self.leader(), self.refused), ("db-1", 409))
+
+    # Known: while another member leads, nobody takes `refused_since` back.
+    @expectedFailure
+    def test_a_refusal_of_long_ago_does_not_count(self):
+        self.look(1.5)
+        self.refusing = set()
+        self.look(60)
+        self.api.put(LEADER, annotations={"leader": "db-1"})
+        self.refusing = {5432, 8008}
+        self.look(0.1)
+        self.assertEqual(self.leader(), "db-1")
+
+
+class Label(WatcherTest):
+    def setUp(self):
+        super().setUp()
+        self.silent = {"db-2"}
+        self.agreeing = {"db-0"}
+
+    def test_a_silent_replica_loses_its_role(self):
+        self.look(0.4)
+        self.assertIsNone(self.role("db-2"))
+        self.assertEqual((self.role("db-0"), self.leader()), ("primary", "db-0"))
+
+    def test_only_with_agreement(self):
+        self.agreeing = set()
+        self.look(30)
+        self.assertEqual(self.written(), [])
+
+    def test_not_by_one_witness_of_three(self):
+        self.silent = {"db-0", "db-2"}
+        self.look(30)
+        self.assertEqual((self.role("db-0"), self.role("db-2")), ("primary", "replica"))
+
+    def test_in_a_cluster_of_two_by_the_only_witness(self):
+        del self.api.objects["pods/db-0"]
+        self.list_pods()
+        self.look(0.4)
+        self.assertIsNone(self.role("db-2"))
+
+    def test_at_most_once_in_ten_seconds(self):
+        self.look(0.4)
+
+        def set_again():
+            self.api.objects["pods/db-2"]["metadata"]["labels"]["role"] = "replica"
+            self.program.members.pods["db-2"] = self.api.get("pods/db-2")
+
+        self.look(9.2, in_between=set_again)
+        self.assertEqual(self.written(), ["pods/db-2"])
+        self.look(10, in_between=set_again)
+        self.assertEqual(self.written(), ["pods/db-2"] * 2)
+
+    def test_not_with_an_old_version_of_the_pod(self):
+        self.api.patch("pods/db-2", {"annotations": {"status": "new"}})
+        self.look(0.4)
+        self.assertEqual((self.role("db-2"), self.refused), ("replica", 409))
+
+    def test_a_silent_primary_that_renews_its_lease_keeps_it(self):
+        self.silent, self.agreeing = {"db-0"}, {"db-2"}
+        self.look(30, in_between=self.renew)
+        self.assertEqual(self.role("db-0"), "primary")
+
+    def test_a_silent_primary_whose_lease_was_taken_loses_it(self):
+        self.silent, self.agreeing = {"db-0"}, {"db-2"}
+        self.look(5)
+        self.assertIsNone(self.role("db-0"))
+
+
+class Volume(WatcherTest):
+    """db-1 is the primary, db-0 its standby, and the machine of db-2 is deleted."""
+
+    claim = "persistentvolumeclaims/data-db-2"
+
+    def setUp(self):
+        super().setUp()
+        self.silent = set()
+        self.api.put(LEADER, annotations={"leader": "db-1"})
+        self.api.put(SYNC, annotations={"leader": "db-1", "sync_standby": "db-0"})
+        self.api.put(self.claim)
+        self.deleted(GONE)
+        self.new_pod(NO_PLACE)
+
+    def deleted(self, condition):
+        pod = self.api.get("pods/db-2")
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}, condition]
+        self.program.members.collected.clear()
+        self.program.members.note_collected(pod)
+
+    def new_pod(self, condition=None, **annotations):
+        self.api.put("pods/db-2", annotations=annotations)["status"] = {"conditions": [condition] if condition else []}
+        self.list_pods()
+
+    def assert_not_replaced(self, seconds=4):
+        self.look(seconds)
+        self.assertEqual(self.written(), [])
+        self.assertIn(self.claim, self.api.objects)
+
+    def test_the_claim_and_then_the_pod_are_deleted_once(self):
+        self.look(0.4)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
+        self.api.put(self.claim)
+        self.new_pod(NO_PLACE)
+        self.assert_not_replaced(60)
+
+    def test_a_volume_that_the_new_pod_cannot_use_is_replaced(self):
+        self.new_pod(**{"pgk/volume": "unusable"})
+        self.look(0.4)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
+
+    def test_only_after_the_garbage_collector_said_that_the_machine_is_gone(self):
+        for other in (
+            {**GONE, "reason": "DeletionByTaintManager"},
+            {**GONE, "message": "PodGC: orphaned"},
+            {**GONE, "type": "Ready"},
+            {"type": "DisruptionTarget", "status": "True"},
+        ):
+            with self.subTest(other):
+                self.deleted(other)
+                self.assert_not_replaced()
+
+    def test_only_if_the_volume_is_what_is_missing(self):
+        for condition in (
+            {**NO_PLACE, "message": "0/3 nodes are available: 3 Insufficient cpu."},
+            {**NO_PLACE, "message": "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."},
+            {**NO_PLACE, "reason": "SchedulingGated"},
+            {"type": "PodScheduled", "status": "True"},
+            None,
+        ):
+            with self.subTest(condition):
+                self.deleted(GONE)
+                self.new_pod(condition)
+                self.assert_not_replaced()
+
+    def test_a_member_that_found_its_volume_keeps_it_for_ever(self):
+        for word in "data", "empty":
+            with self.subTest(word):
+                self.deleted(GONE)
+                self.new_pod(**{"pgk/volume": word})
+                self.assert_not_replaced()
+                self.new_pod(NO_PLACE)
+                self.assert_not_replaced()
+
+    def test_only_by_the_primary(self):
+        self.api.put(LEADER, annotations={"leader": "db-0"})
+        self.assert_not_replaced()
+
+    def test_only_with_a_synchronous_standby(self):
+        for sync in {"leader": "db-1"}, {"leader": "db-0", "sync_standby": "db-0"}, {"leader": "db-1", "sync_standby": "db-9"}:
+            with self.subTest(sync):
+                self.api.put(SYNC, annotations=sync)
+                self.assert_not_replaced()
+
+    def test_only_with_a_synchronous_standby_that_answers(self):
+        self.silent = {"db-0"}
+        self.agreeing = set()
+        self.assert_not_replaced()
+
+    def test_not_after_half_an_hour(self):
+        self.clock.now += 1801
+        self.assert_not_replaced()
+        self.assertEqual(self.program.members.collected, {})
+
+    def test_not_if_the_claim_is_another_one_by_now(self):
+        self.api.before["DELETE", self.claim] = lambda: self.api.put(self.claim)
+        self.look(0.4)
+        self.assertEqual(self.refused, 409)
+        self.assertIn("pods/db-2", self.api.objects)
+
+    # Known: a claim that is gone already (a first attempt that failed half-way) is a TypeError at every look.
+    @expectedFailure
+    def test_a_replacement_that_failed_half_way_is_finished(self):
+        self.api.before["DELETE", "pods/db-2"] = lambda: setattr(self.api, "away", True)
+        self.look(0.4)
+        self.api.away = False
+        self.look(0.4)
+        self.assertNotIn("pods/db-2", self.api.objects)
+
+    # Known: follow() notes the deletion before it forgets the pod, whose old word `data` then counts.
+    @expectedFailure
+    def test_the_old_pods_word_is_not_taken_for_the_new_ones(self):
+        self.program.members.collected.clear()
+        self.new_pod(**{"pgk/volume": "data"})
+        old = self.api.get("pods/db-2")
+        old["status"]["conditions"] = [GONE]
+        looked = self.program.members.note_collected
+
+        def note_and_look(pod):
+            looked(pod)
+            self.look(0.4)
+
+        self.program.members.note_collected = note_and_look
+        self.program.members.current = True
+        self.follow([("DELETED", old)])
+        self.assertIn("db-2", self.program.members.collected)
+
+    def follow(self, changes):
+        class End(BaseException):
+            pass
+
+        def end():
+            raise End
+
+        self.program.Api = lambda: types.SimpleNamespace(watch=lambda _: iter(changes))
+        self.clock.on_sleep = end
+        with self.assertRaises(End):
+            self.program.members.follow()
+        self.clock.on_sleep = lambda: None
+
+
+class Pods(WatcherTest):
+    """The list of the members."""
+
+    def watch(self, *streams):
+        class End(BaseException):
+            pass
+
+        streams = list(streams)
+
+        def watch(_path):
+            if not streams:
+                raise End
+            yield from streams.pop(0)()
+
+        self.program.Api = lambda: types.SimpleNamespace(watch=watch)
+        with self.assertRaises(End):
+            self.program.members.follow()
+
+    def pod(self, name, address):
+        return {"metadata": {"name": name, "uid": address}, "status": {"podIP": address} if address else {}}
+
+    def others(self):
+        return {name: member.address for name, member in self.program.members.others.items()}
+
+    def test_follows_the_pods_that_have_an_address_except_its_own(self):
+        seen = []
+
+        def stream():
+            yield "ADDED", self.pod("db-0", "10.0.0.9")
+            yield "ADDED", self.pod("db-1", "10.0.0.1")
+            yield "ADDED", self.pod("db-2", None)
+            yield "LISTED", None
+            seen.append((self.others(), self.program.members.current))
+            yield "MODIFIED", self.pod("db-2", "10.0.0.5")
+            seen.append(self.others())
+            yield "DELETED", self.pod("db-0", "10.0.0.9")
+            seen.append(self.others())
+
+        first = self.program.members.others["db-0"]
+        self.program.members.current = False
+        self.watch(stream)
+        self.assertEqual(seen, [({"db-0": "10.0.0.9"}, True), {"db-0": "10.0.0.9", "db-2": "10.0.0.5"}, {"db-2": "10.0.0.5"}])
+        self.assertTrue(first.left, "a pod with another address is another member")
+        self.assertFalse(self.program.members.current)
+
+    def test_a_watch_that_ends_is_begun_again(self):
+        def failing():
+            raise OSError("the Kubernetes API does not answer")
+            yield
+
+        def listing():
+            yield "ADDED", self.pod("db-5", "10.0.0.5")
+            yield "LISTED", None
+
+        self.watch(failing, failing, listing)
+        self.assertEqual(self.others(), {"db-5": "10.0.0.5"})
+
+    def test_a_member_that_did_not_change_is_the_same_one(self):
+        before = dict(self.program.members.others)
+        self.list_pods()
+        self.assertEqual(before, self.program.members.others)
+
+    # Known: http.client.IncompleteRead is no OSError; the thread ends, and `current` stays True.
+    @expectedFailure
+    def test_a_watch_that_is_cut_off_is_begun_again(self):
+        def cut():
+            yield "LISTED", None
+            raise http.client.IncompleteRead(b"")
+
+        self.watch(cut)
+
+
+class Silence(ProgramTest):
+    """With real connections, and times that are short."""
+
+    def setUp(self):
+        self.load("watcher", "db-1")
+        self.program.time = time
+        self.program.SILENCE, self.program.ATTEMPT, self.program.PAUSE = 1, 0.1, 0.05
+
+    def watch(self, *ports):
+        self.program.PORTS = ports
+        member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "127.0.0.1"}})
+        self.addCleanup(setattr, member, "left", True)
+        return member
+
+    def socket(self):
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        sock.bind(("127.0.0.1", 0))
+        return sock, sock.getsockname()[1]
+
+    def answering(self):
+        sock, port = self.socket()
+        sock.listen(64)
+        return port
+
+    def refusing(self):
+        return self.socket()[1]
+
+    def hanging(self):
+        """A port that takes no more connections: its queue is full, and nobody empties it."""
+        sock, port = self.socket()
+        sock.listen(0)
+        for _ in range(4):
+            filler = socket.socket()
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        time.sleep(0.05)
+        return port
+
+    def test_who_does_not_answer_is_silent_but_not_at_once(self):
+        member = self.watch(self.hanging(), self.hanging())
+        self.assertFalse(member.silent())
+        time.sleep(0.3)
+        self.assertFalse(member.silent())
+        end = time.monotonic() + 10
+        while not member.silent():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+
+    def test_who_answers_on_one_port_is_not_silent(self):
+        for answering in self.answering, self.refusing:
+            with self.subTest(answering.__name__):
+                member = self.watch(self.hanging(), answering())
+                for _ in range(15):
+                    time.sleep(0.1)
+                    self.assertFalse(member.silent())
+
+    def test_who_is_gone_is_no_longer_tried(self):
+        member = self.watch(self.refusing(), self.refusing())
+        member.left = True
+        time.sleep(0.3)
+        heard = member.heard
+        time.sleep(0.2)
+        self.assertEqual(member.heard, heard)
+
+    def test_what_the_own_ports_say(self):
+        for port, refuses in (self.answering(), False), (self.refusing(), True), (self.hanging(), False):
+            self.assertEqual(self.program.refuses(port), refuses)
+
+    def test_the_watchers_tell_each_other(self):
+        program = self.program
+        suspect, well = (types.SimpleNamespace(address=address, silent=lambda silent=silent: silent)
+                         for address, silent in (("10.0.0.0", True), ("10.0.0.2", False)))
+        program.members.others = {"db-0": suspect, "db-2": well}
+        door = program.Door(("127.0.0.1", 0), program.Answer)
+        threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True).start()
+        program.PORT = door.server_address[1]
+        asked = types.SimpleNamespace(address="127.0.0.1")
+        try:
+            self.assertTrue(program.agrees(asked, suspect))
+            self.assertFalse(program.agrees(asked, well))
+        finally:
+            door.shutdown()
+            door.server_close()
+        self.assertFalse(program.agrees(asked, suspect), "who does not answer does not agree")
+
+    def test_nonsense_is_no_agreement(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.program.PORT = listener.getsockname()[1]
+        suspect = types.SimpleNamespace(address="127.0.0.1")
+        for answer in b"", b"SSH-2.0\r\n", b"HTTP/1.0 200 OK\r\n\r\nnot JSON", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[]":
+            def give():
+                connection = listener.accept()[0]
+                connection.recv(1000)
+                connection.sendall(answer)
+                connection.close()
+
+            thread = threading.Thread(target=give)
+            thread.start()
+            with self.subTest(answer):
+                self.assertFalse(self.program.agrees(suspect, suspect))
+            thread.join()
+
+
+class Starved(ProgramTest):
+    """A prober that is not given the time to look. Its clock goes on only as the test says."""
+
+    def setUp(self):
+        self.load("watcher", "db-1")
+        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
+        self.member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "10.0.0.0"}})
+
+    def attempts(self, *seconds):
+        """Lets one prober try as often, without success; each attempt takes so long."""
+        left = list(seconds)
+
+        def connect(address, timeout):
+            self.assertEqual(address, ("10.0.0.0", 5432))
+            self.clock.now += left.pop(0)
+            self.member.left = not left
+            raise TimeoutError
+
+        self.program.socket = types.SimpleNamespace(create_connection=connect)
+        self.program.Member.listen(self.member, 5432)
+
+    def test_it_has_heard_silence_if_it_looked_in_time(self):
+        self.attempts(0.8, 0.8, 0.8)
+        self.assertTrue(self.member.silent())
+
+    def test_it_has_not_heard_silence_if_it_did_not_look(self):
+        self.attempts(0.8, 0.8, 30)
+        self.assertFalse(self.member.silent())
+
+    def test_an_unreachable_network_is_silence(self):
+        def unreachable(address, timeout):
+            self.clock.now += 1
+            self.member.left = self.clock.now > 1005
+            raise OSError(113, "No route to host")
+
+        self.program.socket = types.SimpleNamespace(create_connection=unreachable)
+        self.program.Member.listen(self.member, 5432)
+        self.assertTrue(self.member.silent())
+
+    # Known: until the late attempt has ended, a watcher that was frozen takes its own absence for silence.
+    @expectedFailure
+    def test_nobody_is_silent_just_after_the_watcher_was_frozen(self):
+        self.clock.now += 30
+        self.assertFalse(self.member.silent())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+//! Q2 on a real cluster: a new primary when the primary fails, and nothing acknowledged is lost. Needs what
+//! `cluster.rs` needs, and the image of `tp8/Q2/Containerfile` on every node.
+
+#![cfg(feature = "drill")]
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "cluster/client.rs"]
+mod client;
+#[path = "cluster/command.rs"]
+mod command;
+#[path = "cluster/drills.rs"]
+mod drills;
+#[path = "cluster/instance.rs"]
+mod instance;
+#[path = "cluster/machine.rs"]
+mod machine;
+mod support;
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use client::{RO, RW};
+use command::{eventually, expect, seconds};
+use drills::{ms, passes, runs};
+use instance::Instance;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just measure-q2`;
+/// a test must also pass on a busy machine.)
+fn survives(pg: &Instance, plan: &str, commands: &[&str], limit: Duration) {
+    let shown = passes(pg, plan, commands);
+    for run in runs(&shown) {
+        let outage = ms(&run["write_outage"]["worst"]["longest"]["length_ms"]);
+        assert!(u128::from(outage) <= limit.as_millis(), "{run:#}");
+        assert_eq!(run["two_primaries"]["count"], 0, "{run:#}");
+    }
+}
+
+/// The arguments for the events of whole nodes that the environment has commands for, and the plan of these
+/// events. The longest that a node is away is `away`.
+fn node_events(events: &[&str], away: &str) -> (String, Vec<String>) {
+    let mut plan = Vec::new();
+    let mut arguments = vec!["--node-on-after".to_owned(), away.to_owned()];
+    for event in events {
+        let (take, give) = match *event {
+            "node-cut" => (("--node-cut", "PGK_NODE_CUT"), ("--node-heal", "PGK_NODE_HEAL")),
+            "node-delete" => (("--node-delete", "PGK_NODE_DELETE"), ("--node-on", "PGK_NODE_ON")),
+            _ => (("--node-off", "PGK_NODE_OFF"), ("--node-on", "PGK_NODE_ON")),
+        };
+        let (Some(taken), Some(given)) = (machine::command(take.1), machine::command(give.1)) else { continue };
+        for (flag, command) in [(take.0, taken), (give.0, given)] {
+            if !arguments.iter().any(|argument| argument == flag) {
+                arguments.extend([flag.to_owned(), command]);
+            }
+        }
+        plan.push(format!("{{event: {event}}}"));
+    }
+    (format!("[{}]", plan.join(", ")), arguments)
+}
+
+fn survives_nodes(pg: &Instance, events: &[&str], away: &str, limit: Duration) {
+    let (plan, arguments) = node_events(events, away);
+    if plan != "[]" {
+        survives(pg, &plan, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), limit);
+    }
+}
+
+#[test]
+fn the_primary_fails() {
+    let Some(pg) = Instance::start_of("q2", "promote", &[]) else { return };
+    let list = pg.shell(&pg.primary(), "patronictl list").expect("patronictl answers");
+    assert!(list.contains("Leader") && list.contains("Sync Standby"), "{list}");
+
+    let events = "[{event: switchover}, {event: pod-delete}, {event: pod-force}, {event: postgres-kill},
+        {event: volume-delete}, {event: pod-delete, target: replica}]";
+    survives(&pg, events, &[], secs(8));
+    if let Some(kill) = machine::command("PGK_CONTAINER_KILL") {
+        survives(&pg, "[{event: container-kill}]", &["--container-kill", &kill], secs(8));
+    }
+    survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
+    survives_nodes(&pg, &["node-delete"], "150s", secs(15));
+    survives_nodes(&pg, &["all-off"], "120s", secs(100));
+    the_api_server_is_away(&pg);
+}
+
+/// Writes go on: every member tells the primary that it may.
+fn the_api_server_is_away(pg: &Instance) {
+    let (Some(off), Some(on)) = (machine::command("PGK_API_OFF"), machine::command("PGK_API_ON")) else {
+        return;
+    };
+    let primary = pg.primary();
+    let client = pg.client();
+    let writing = client.keep_writing();
+    machine::shell(&off).expect("the API server is away");
+    sleep(secs(60));
+    machine::shell(&on).expect("the API server is back");
+    let log = writing.stop();
+    println!("the_api_server_is_away: for 60 s; writes: {log}");
+    log.assert_gap(secs(5));
+    assert_eq!(pg.primary().name, primary.name, "nobody else became primary");
+}
+
+#[test]
+fn the_lease_in_a_configmap() {
+    let Some(pg) = Instance::start_of("q2", "configmaps", &["q2.dcs=configmaps"]) else { return };
+    survives(&pg, "[{event: pod-delete}]", &[], secs(8));
+    survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
+}
+
+/// The parameters of `settings` reach every member by `kubectl apply` alone; whether PostgreSQL was restarted.
+fn parameter_arrives(pg: &Instance, settings: &[&str], name: &str, value: &str) -> bool {
+    let started = "SELECT pg_postmaster_start_time()";
+    let members = || [vec![pg.primary()], pg.replicas()].concat();
+    let before: Vec<_> = members().iter().map(|pod| pg.sql(pod, started).expect("a time")).collect();
+    let begin = Instant::now();
+    pg.apply(settings);
+    eventually(&format!("{name} = {value} on every member"), secs(90), || {
+        let members = members();
+        expect(members.len() == 3, members.len())?;
+        for pod in members {
+            let now = pg.sql(&pod, &format!("SHOW {name}"))?;
+            expect(now == value, format!("{}: {now}", pod.name))?;
+        }
+        Ok(())
+    });
+    println!("parameter_arrives: {name} on every member after {}", seconds(begin.elapsed()));
+    let after: Vec<_> = members().iter().map(|pod| pg.sql(pod, started).expect("a time")).collect();
+    before != after
+}
+
+#[test]
+fn a_cluster_that_is_changed() {
+    let Some(pg) = Instance::start_of("q2", "changes", &[]) else { return };
+    let uids = |pg: &Instance| {
+        let mut all: Vec<_> = [vec![pg.primary()], pg.replicas()].concat().into_iter().map(|pod| pod.uid).collect();
+        all.sort();
+        all
+    };
+    let before = uids(&pg);
+    assert!(!parameter_arrives(&pg, &["postgres.parameters.work_mem=17MB"], "work_mem", "17MB"));
+    let more = ["postgres.parameters.max_connections=120"];
+    assert!(parameter_arrives(&pg, &more, "max_connections", "120"), "PostgreSQL reads it at its start only");
+    let fewer = ["postgres.parameters.max_connections=90"];
+    assert!(parameter_arrives(&pg, &fewer, "max_connections", "90"));
+    pg.wait_until_streaming(2);
+    assert_eq!(before, uids(&pg), "no pod was replaced");
+
+    // A password.
+    let client = pg.client();
+    client.fill(100);
+    let patch = r#"{"stringData": {"app-password": "x'y \"z\\", "replication-password": "new: secret"}}"#;
+    pg.kubectl(&["patch", "secret", "pg-credentials", "--patch", patch]).expect("the Secret is changed");
+    eventually("the new password", secs(150), || {
+        client.bash(&format!(r#"PGPASSWORD="x'y \"z\\" psql -qAtX --host {RW} --command 'SELECT 1'"#))
+    });
+    let replica = pg.replicas().remove(0);
+    pg.kubectl(&["delete", "pod", &replica.name, "--wait=false"]).expect("a replica starts anew");
+    pg.wait_until_streaming_without(2, |pod| pod.uid == replica.uid, secs(120));
+
+    // More members, and fewer: nothing of them is left.
+    pg.apply(&["replicas=3"]);
+    pg.wait_until_streaming(3);
+    pg.apply(&["replicas=2"]);
+    pg.wait_until_streaming(2);
+    eventually("no slot of a member that is gone", secs(120), || {
+        let slots = pg.sql(&pg.primary(), "SELECT count(*) FROM pg_replication_slots")?;
+        expect(slots == "2", slots)
+    });
+    pg.kubectl(&["delete", "pvc", "data-pg-3"]).expect("the volume of the fourth member is left to a human");
+
+    // The set is deleted and applied again.
+    pg.kubectl(&["delete", "statefulset", "pg"]).expect("the set is deleted");
+    eventually("no member", secs(120), || {
+        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
+        expect(pods.is_empty(), pods)
+    });
+    let begin = Instant::now();
+    pg.apply(&[]);
+    pg.wait_until_streaming(2);
+    println!("a_cluster_that_is_changed: back with its volumes after {}", seconds(begin.elapsed()));
+    let count = "SELECT count(*) FROM numbers";
+    assert_eq!(pg.sql(&pg.primary(), count).expect("the data"), "100");
+
+    // Patroni's objects are gone, and the volume of pg-0, which may make a new database, as well.
+    pg.kubectl(&["scale", "statefulset", "pg", "--replicas=0"]).expect("the set is scaled");
+    eventually("no member", secs(120), || {
+        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
+        expect(pods.is_empty(), pods)
+    });
+    pg.kubectl(&["delete", "endpoints", "pg-rw", "pg-rw-config", "pg-rw-sync"]).expect("they are deleted");
+    pg.kubectl(&["delete", "pvc", "data-pg-0"]).expect("the volume is deleted");
+    pg.apply(&[]);
+    pg.wait_until_streaming(2);
+    assert_eq!(pg.sql(&pg.primary(), count).expect("the data"), "100");
+
+    // All volumes are gone, and Patroni's objects are left.
+    pg.kubectl(&["scale", "statefulset", "pg", "--replicas=0"]).expect("the set is scaled");
+    eventually("no member", secs(120), || {
+        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
+        expect(pods.is_empty(), pods)
+    });
+    pg.kubectl(&["delete", "pvc", "--all"]).expect("the volumes are deleted");
+    pg.apply(&[]);
+    eventually("a word for a human", secs(90), || {
+        let log = pg.kubectl(&["logs", "pg-0", "--container=postgres"])?;
+        expect(log.contains("WAITING FOR A HUMAN: the cluster is not new"), log)
+    });
+    pg.kubectl(&["exec", "pg-0", "--container=postgres", "--", "touch", "/pgdata/start-empty"]).expect("touch");
+    pg.kubectl(&["delete", "pod", "pg-0"]).expect("the pod is deleted");
+    pg.wait_until_streaming(2);
+    let tables = pg.sql(&pg.primary(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+    assert_eq!(tables.expect("a new database"), "0");
+}
+
+/// What a lone primary does.
+#[test]
+fn without_a_standby() {
+    let Some(pg) = Instance::start_of("q2", "alone", &["replicas=1"]) else { return };
+    let insert = "CREATE TABLE IF NOT EXISTS alone (n int); INSERT INTO alone VALUES (1)";
+    let client = pg.client();
+    let scale = |count: &str| {
+        pg.kubectl(&["scale", "statefulset", "pg", &format!("--replicas={count}")]).expect("it is scaled");
+    };
+    // The last ordinal goes first, so the primary must be the first.
+    if pg.primary().name != "pg-0" {
+        pg.shell(&pg.primary(), "patronictl switchover --force").expect("a switchover");
+        eventually("pg-0 as primary", secs(30), || expect(pg.primary().name == "pg-0", "not yet"));
+        pg.wait_until_streaming(1);
+    }
+    scale("1");
+    eventually("the primary goes on alone", secs(30), || client.sql(RW, insert));
+    eventually("a refusal where no replica is left", secs(30), || match client.sql(RO, "SELECT 1") {
+        Err(error) => expect(error.contains("Connection refused"), error),
+        Ok(_) => Err("an answer".to_owned()),
+    });
+    scale("2");
+    pg.wait_until_streaming(1);
+
+    pg.apply(&["replicas=1", "q2.durability=strict"]);
+    eventually("strict", secs(60), || {
+        let config = pg.shell(&pg.primary(), "patronictl show-config")?;
+        expect(config.contains("synchronous_mode_strict: true"), config)
+    });
+    pg.wait_until_streaming(1);
+    scale("1");
+    eventually("the standby is gone", secs(60), || expect(pg.replicas().is_empty(), "not yet"));
+    sleep(secs(5));
+    let waits = client.bash(&format!("timeout 5 psql -qX --host {RW} --command 'INSERT INTO alone VALUES (2)'"));
+    assert!(waits.is_err(), "a commit must wait for a standby: {waits:?}");
+    scale("2");
+    pg.wait_until_streaming(1);
+    eventually("writes again", secs(30), || client.sql(RW, insert));
+}
