@@ -190,7 +190,7 @@ pub struct StreamFigures {
     pub per_second: Option<f64>,
     /// How long it was without a success.
     pub outage: Outage,
-    /// How often its node restarted.
+    /// How often it was started again, with its node or without.
     pub restarts: usize,
     /// Whether the end of its record was never heard of.
     pub cut: bool,
@@ -355,7 +355,7 @@ pub(super) struct Moment<'a> {
     pub(super) attempt: &'a Attempt,
     pub(super) start: i64,
     pub(super) end: i64,
-    /// How often the node had restarted before it.
+    /// How often the load had been started again before it.
     boot: usize,
 }
 
@@ -387,7 +387,10 @@ fn on_time(stream: &Stream, origin: i64, end: i64) -> Timed<'_> {
     // Where NTP keeps both clocks, it is better than what pgk measured.
     let ahead = Some(stream.clock_ahead / 1000).filter(|ahead| ahead.saturating_abs() >= SKEWED_MS);
     let origin = origin.saturating_add(ahead.unwrap_or_default());
-    let boots = stream.attempts.chunk_by(|before, after| after.start >= before.end);
+    // A node that restarts counts from 0 again, but may be up for longer than it was before.
+    let goes_on =
+        |before: &Attempt, after: &Attempt| after.start >= before.end && before.starts() == after.starts();
+    let boots = stream.attempts.chunk_by(goes_on);
     for (boot, attempts) in boots.enumerate() {
         let offset = |attempt: &Attempt| (attempt.wall / 1000).saturating_sub(signed(attempt.end));
         let mut offsets: Vec<i64> = attempts.iter().map(offset).collect();
@@ -733,14 +736,16 @@ fn notes(
             seconds(step.unsigned_abs())
         ));
     }
+    let again: Vec<_> =
+        streams.iter().filter(|stream| stream.restarts > 0).map(|stream| stream.name.as_str()).collect();
+    if !again.is_empty() {
+        notes.push(format!(
+            "Started again, with the node or without: {}. The time without a success across that comes from the wall clock, or from the drill's end where that clock was set.",
+            again.join(", ")
+        ));
+    }
     for stream in streams {
         let name = &stream.name;
-        if stream.restarts > 0 {
-            notes.push(format!(
-                "The node of {name} restarted ({}): the time without a success across that comes from its wall clock, or from the drill's end where that clock was set.",
-                count(stream.restarts, "time", "times")
-            ));
-        }
         if stream.malformed > 0 {
             notes.push(format!(
                 "{} of the record of {name} cannot be read: what they acknowledge is not checked.",
@@ -1261,7 +1266,8 @@ pub(super) mod tests {
         assert_eq!(
             measurement.notes,
             [
-                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit."
+                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit.",
+                "Started again, with the node or without: writer-1-kept, writer-1-new. The time without a success across that comes from the wall clock, or from the drill's end where that clock was set.",
             ]
         );
         assert_eq!(judge(&measurement), [""; 0]);
