@@ -77,7 +77,7 @@ fn passes(pg: &Instance, plan: &str, arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("plan.yaml");
     fs::write(&file, plan).expect("a plan");
-    let short = [file.to_str().expect("UTF-8"), "--warm-up", "2s", "--cool-down", "1s"];
+    let short = [file.to_str().expect("UTF-8"), "--warm-up", "2s", "--cool-down", "3s"];
     let (shown, passed) = drill(pg, &[&short, arguments].concat());
     for run in runs(&shown) {
         println!(
@@ -117,7 +117,7 @@ fn what_q1_survives() {
     let [min, median, max] = ["min", "median", "max"].map(|name| outages[name].as_f64().expect("a figure"));
     assert!(min > 0.0 && min <= median && median <= max, "{outages}");
 
-    let limit = ["postgres-kill", "--max-write-outage", "1ms", "--warm-up", "2s", "--cool-down", "1s"];
+    let limit = ["postgres-kill", "--max-write-outage", "1ms", "--warm-up", "2s", "--cool-down", "3s"];
     let (shown, passed) = drill(&pg, &limit);
     let reasons = runs(&shown)[0]["verdict"]["reasons"].as_array().map(Vec::len);
     assert_eq!((passed, reasons), (false, Some(1)), "a limit that cannot hold: {shown:#}");
@@ -155,7 +155,7 @@ fn nodes_are_taken_and_brought_back(pg: &Instance) {
 
 /// Nothing outside the cluster has the data: what is there afterwards is a new and empty database.
 fn total_loss_is_reported(pg: &Instance) {
-    let arguments = ["total-loss", "--yes", "--confirm", "pg", "--warm-up", "2s", "--cool-down", "1s"];
+    let arguments = ["total-loss", "--yes", "--confirm", "pg", "--warm-up", "2s", "--cool-down", "3s"];
     let (shown, passed) = drill(pg, &arguments);
     assert!(!passed, "{shown:#}");
     let run = runs(&shown)[0];

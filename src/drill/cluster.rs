@@ -33,7 +33,7 @@ pub(super) struct Cluster {
 }
 
 /// A member of the instance: a pod that runs PostgreSQL.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     pub(super) pod: String,
     pub(super) uid: String,
