@@ -434,7 +434,7 @@ pub fn measure(record: &Record) -> Measurement {
         total.failed += stream.counts.failed;
         total.doubt += stream.counts.doubt;
     }
-    let steps = Steps::of(record, &timed);
+    let steps = steps(record, &timed);
     Measurement {
         event: record.event.clone(),
         target: record.target.clone(),
@@ -452,7 +452,7 @@ pub fn measure(record: &Record) -> Measurement {
         timeline_before: record.timeline_before,
         timeline_after: record.timeline_after,
         watched_ms: record.end_elapsed.saturating_sub(record.event_elapsed),
-        clocks_stepped: !steps.0.is_empty(),
+        clocks_stepped: !steps.is_empty(),
         notes: notes(record, &timed, &streams, kept.as_ref(), &steps),
         kept,
         streams,
@@ -682,25 +682,18 @@ fn two_primaries(timed: &[Timed<'_>]) -> TwoPrimaries {
 }
 
 /// The wall clocks that were seen to step, and by how much.
-struct Steps(Vec<(String, i64)>);
-
-impl Steps {
-    fn of(record: &Record, timed: &[Timed<'_>]) -> Self {
-        let ends = [
-            (record.begin_wall, 0),
-            (record.event_wall, record.event_elapsed),
-            (record.end_wall, record.end_elapsed),
-        ];
-        let samples = record.samples.iter().map(|sample| (sample.wall, sample.elapsed));
-        let offsets = || {
-            let all = samples.clone().chain(ends);
-            all.map(|(wall, elapsed)| (wall / 1000).saturating_sub(signed(elapsed)))
-        };
-        let own = offsets().max().unwrap_or_default().saturating_sub(offsets().min().unwrap_or_default());
-        let load = timed.iter().map(|stream| (format!("the node of {}", stream.stream.name), stream.step));
-        let all = load.chain([("pgk's own machine".to_owned(), own)]);
-        Self(all.filter(|(_, step)| *step > STEP_MS).collect())
-    }
+fn steps(record: &Record, timed: &[Timed<'_>]) -> Vec<(String, i64)> {
+    let ends = [
+        (record.begin_wall, 0),
+        (record.event_wall, record.event_elapsed),
+        (record.end_wall, record.end_elapsed),
+    ];
+    let samples = record.samples.iter().map(|sample| (sample.wall, sample.elapsed));
+    let offsets = samples.chain(ends).map(|(wall, elapsed)| (wall / 1000).saturating_sub(signed(elapsed)));
+    let (low, high) = offsets.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
+    let load = timed.iter().map(|stream| (format!("the node of {}", stream.stream.name), stream.step));
+    let all = load.chain([("pgk's own machine".to_owned(), high.saturating_sub(low))]);
+    all.filter(|(_, step)| *step > STEP_MS).collect()
 }
 
 fn notes(
@@ -708,7 +701,7 @@ fn notes(
     timed: &[Timed<'_>],
     streams: &[StreamFigures],
     kept: Option<&Kept>,
-    steps: &Steps,
+    steps: &[(String, i64)],
 ) -> Vec<String> {
     let mut notes = Vec::new();
     for stream in &record.streams {
@@ -730,7 +723,7 @@ fn notes(
             seconds(away.unsigned_abs())
         ));
     }
-    for (clock, step) in &steps.0 {
+    for (clock, step) in steps {
         notes.push(format!(
             "The wall clock of {clock} stepped by {} s: durations do not depend on it, times since the event do.",
             seconds(step.unsigned_abs())

@@ -249,7 +249,8 @@ impl Drill<'_> {
     ) -> anyhow::Result<Recorded> {
         self.progress.phase("load before the event");
         self.pass(load, seen, begin, self.settings.warm_up).await?;
-        let timeline_before = lock(seen).state.as_ref().map(|said| said.state.timeline);
+        let before = lock(seen).state.as_ref().map(|said| said.state.clone());
+        let timeline_before = before.as_ref().map(|state| state.timeline);
 
         self.progress.phase(&format!("event: {}", self.event));
         let event_elapsed = elapsed(begin);
@@ -271,7 +272,9 @@ impl Drill<'_> {
             self.pass(load, seen, begin, Duration::from_secs(1)).await?;
             let strong = {
                 let seen = lock(seen);
-                disturbed |= self.changed(&seen.members);
+                let since = before.as_ref().map(|state| &state.since);
+                let restarted = seen.fresh_state().is_some_and(|state| Some(&state.since) != since);
+                disturbed |= restarted || self.changed(&seen.members);
                 at_strength(&seen.members, self.members.len(), seen.state_of_these())
             };
             disturbed |= !strong;
@@ -280,6 +283,8 @@ impl Drill<'_> {
             } else if away && event_at.elapsed() > self.settings.node_away {
                 self.progress.phase("recovery, with the node on again");
                 self.event.undo(self.taken, &self.settings.commands).await?;
+                // A short cut may have gone unnoticed.
+                disturbed = true;
                 away = false;
                 deadline = Instant::now() + self.settings.patience;
             }
@@ -484,6 +489,7 @@ mod tests {
             primary: "pg-1".into(),
             timeline: 2,
             streaming: streaming.iter().map(|pod| (*pod).to_owned()).collect(),
+            since: String::new(),
         };
         let now = [member("pg-0", "replica"), member("pg-1", "primary"), member("pg-2", "replica")];
         let full = state(&["pg-0", "pg-2"]);
