@@ -57,7 +57,9 @@ fn node_events(events: &[&str], away: &str) -> (String, Vec<String>) {
             "node-delete" => (("--node-delete", "PGK_NODE_DELETE"), ("--node-on", "PGK_NODE_ON")),
             _ => (("--node-off", "PGK_NODE_OFF"), ("--node-on", "PGK_NODE_ON")),
         };
-        let (Some(taken), Some(given)) = (machine::command(take.1), machine::command(give.1)) else { continue };
+        let (Some(taken), Some(given)) = (machine::command(take.1), machine::command(give.1)) else {
+            continue;
+        };
         for (flag, command) in [(take.0, taken), (give.0, given)] {
             if !arguments.iter().any(|argument| argument == flag) {
                 arguments.extend([flag.to_owned(), command]);
@@ -142,7 +144,8 @@ fn parameter_arrives(pg: &Instance, settings: &[&str], name: &str, value: &str) 
 fn a_cluster_that_is_changed() {
     let Some(pg) = Instance::start_of("q2", "changes", &[]) else { return };
     let uids = |pg: &Instance| {
-        let mut all: Vec<_> = [vec![pg.primary()], pg.replicas()].concat().into_iter().map(|pod| pod.uid).collect();
+        let mut all: Vec<_> =
+            [vec![pg.primary()], pg.replicas()].concat().into_iter().map(|pod| pod.uid).collect();
         all.sort();
         all
     };
@@ -215,7 +218,8 @@ fn a_cluster_that_is_changed() {
         let log = pg.kubectl(&["logs", "pg-0", "--container=postgres"])?;
         expect(log.contains("WAITING FOR A HUMAN: the cluster is not new"), log)
     });
-    pg.kubectl(&["exec", "pg-0", "--container=postgres", "--", "touch", "/pgdata/start-empty"]).expect("touch");
+    pg.kubectl(&["exec", "pg-0", "--container=postgres", "--", "touch", "/pgdata/start-empty"])
+        .expect("touch");
     pg.kubectl(&["delete", "pod", "pg-0"]).expect("the pod is deleted");
     pg.wait_until_streaming(2);
     let tables = pg.sql(&pg.primary(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
@@ -255,7 +259,8 @@ fn without_a_standby() {
     scale("1");
     eventually("the standby is gone", secs(60), || expect(pg.replicas().is_empty(), "not yet"));
     sleep(secs(5));
-    let waits = client.bash(&format!("timeout 5 psql -qX --host {RW} --command 'INSERT INTO alone VALUES (2)'"));
+    let waits =
+        client.bash(&format!("timeout 5 psql -qX --host {RW} --command 'INSERT INTO alone VALUES (2)'"));
     assert!(waits.is_err(), "a commit must wait for a standby: {waits:?}");
     scale("2");
     pg.wait_until_streaming(1);

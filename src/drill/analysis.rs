@@ -190,7 +190,7 @@ pub struct StreamFigures {
     pub per_second: Option<f64>,
     /// How long it was without a success.
     pub outage: Outage,
-    /// How often its node restarted.
+    /// How often it was started again, with its node or without.
     pub restarts: usize,
     /// Whether the end of its record was never heard of.
     pub cut: bool,
@@ -355,7 +355,7 @@ pub(super) struct Moment<'a> {
     pub(super) attempt: &'a Attempt,
     pub(super) start: i64,
     pub(super) end: i64,
-    /// How often the node had restarted before it.
+    /// How often the load had been started again before it.
     boot: usize,
 }
 
@@ -387,7 +387,10 @@ fn on_time(stream: &Stream, origin: i64, end: i64) -> Timed<'_> {
     // Where NTP keeps both clocks, it is better than what pgk measured.
     let ahead = Some(stream.clock_ahead / 1000).filter(|ahead| ahead.saturating_abs() >= SKEWED_MS);
     let origin = origin.saturating_add(ahead.unwrap_or_default());
-    let boots = stream.attempts.chunk_by(|before, after| after.start >= before.end);
+    // A node that restarts counts from 0 again, but may be up for longer than it was before.
+    let goes_on =
+        |before: &Attempt, after: &Attempt| after.start >= before.end && before.starts() == after.starts();
+    let boots = stream.attempts.chunk_by(goes_on);
     for (boot, attempts) in boots.enumerate() {
         let offset = |attempt: &Attempt| (attempt.wall / 1000).saturating_sub(signed(attempt.end));
         let mut offsets: Vec<i64> = attempts.iter().map(offset).collect();
@@ -431,7 +434,7 @@ pub fn measure(record: &Record) -> Measurement {
         total.failed += stream.counts.failed;
         total.doubt += stream.counts.doubt;
     }
-    let steps = Steps::of(record, &timed);
+    let steps = steps(record, &timed);
     Measurement {
         event: record.event.clone(),
         target: record.target.clone(),
@@ -449,7 +452,7 @@ pub fn measure(record: &Record) -> Measurement {
         timeline_before: record.timeline_before,
         timeline_after: record.timeline_after,
         watched_ms: record.end_elapsed.saturating_sub(record.event_elapsed),
-        clocks_stepped: !steps.0.is_empty(),
+        clocks_stepped: !steps.is_empty(),
         notes: notes(record, &timed, &streams, kept.as_ref(), &steps),
         kept,
         streams,
@@ -679,25 +682,18 @@ fn two_primaries(timed: &[Timed<'_>]) -> TwoPrimaries {
 }
 
 /// The wall clocks that were seen to step, and by how much.
-struct Steps(Vec<(String, i64)>);
-
-impl Steps {
-    fn of(record: &Record, timed: &[Timed<'_>]) -> Self {
-        let ends = [
-            (record.begin_wall, 0),
-            (record.event_wall, record.event_elapsed),
-            (record.end_wall, record.end_elapsed),
-        ];
-        let samples = record.samples.iter().map(|sample| (sample.wall, sample.elapsed));
-        let offsets = || {
-            let all = samples.clone().chain(ends);
-            all.map(|(wall, elapsed)| (wall / 1000).saturating_sub(signed(elapsed)))
-        };
-        let own = offsets().max().unwrap_or_default().saturating_sub(offsets().min().unwrap_or_default());
-        let load = timed.iter().map(|stream| (format!("the node of {}", stream.stream.name), stream.step));
-        let all = load.chain([("pgk's own machine".to_owned(), own)]);
-        Self(all.filter(|(_, step)| *step > STEP_MS).collect())
-    }
+fn steps(record: &Record, timed: &[Timed<'_>]) -> Vec<(String, i64)> {
+    let ends = [
+        (record.begin_wall, 0),
+        (record.event_wall, record.event_elapsed),
+        (record.end_wall, record.end_elapsed),
+    ];
+    let samples = record.samples.iter().map(|sample| (sample.wall, sample.elapsed));
+    let offsets = samples.chain(ends).map(|(wall, elapsed)| (wall / 1000).saturating_sub(signed(elapsed)));
+    let (low, high) = offsets.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
+    let load = timed.iter().map(|stream| (format!("the node of {}", stream.stream.name), stream.step));
+    let all = load.chain([("pgk's own machine".to_owned(), high.saturating_sub(low))]);
+    all.filter(|(_, step)| *step > STEP_MS).collect()
 }
 
 fn notes(
@@ -705,7 +701,7 @@ fn notes(
     timed: &[Timed<'_>],
     streams: &[StreamFigures],
     kept: Option<&Kept>,
-    steps: &Steps,
+    steps: &[(String, i64)],
 ) -> Vec<String> {
     let mut notes = Vec::new();
     for stream in &record.streams {
@@ -727,20 +723,22 @@ fn notes(
             seconds(away.unsigned_abs())
         ));
     }
-    for (clock, step) in &steps.0 {
+    for (clock, step) in steps {
         notes.push(format!(
             "The wall clock of {clock} stepped by {} s: durations do not depend on it, times since the event do.",
             seconds(step.unsigned_abs())
         ));
     }
+    let again: Vec<_> =
+        streams.iter().filter(|stream| stream.restarts > 0).map(|stream| stream.name.as_str()).collect();
+    if !again.is_empty() {
+        notes.push(format!(
+            "Started again, with the node or without: {}. The time without a success across that comes from the wall clock, or from the drill's end where that clock was set.",
+            again.join(", ")
+        ));
+    }
     for stream in streams {
         let name = &stream.name;
-        if stream.restarts > 0 {
-            notes.push(format!(
-                "The node of {name} restarted ({}): the time without a success across that comes from its wall clock, or from the drill's end where that clock was set.",
-                count(stream.restarts, "time", "times")
-            ));
-        }
         if stream.malformed > 0 {
             notes.push(format!(
                 "{} of the record of {name} cannot be read: what they acknowledge is not checked.",
@@ -1261,7 +1259,8 @@ pub(super) mod tests {
         assert_eq!(
             measurement.notes,
             [
-                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit."
+                "The load itself was away with its node, for up to 16.2 s (writer-1-new): that time is part of the outages and of the first commit.",
+                "Started again, with the node or without: writer-1-kept, writer-1-new. The time without a success across that comes from the wall clock, or from the drill's end where that clock was set.",
             ]
         );
         assert_eq!(judge(&measurement), [""; 0]);

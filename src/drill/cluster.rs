@@ -33,7 +33,7 @@ pub(super) struct Cluster {
 }
 
 /// A member of the instance: a pod that runs PostgreSQL.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     pub(super) pod: String,
     pub(super) uid: String,
@@ -62,6 +62,8 @@ pub(super) struct State {
     pub(super) timeline: u32,
     /// The pods that stream from it.
     pub(super) streaming: Vec<String>,
+    /// When it was started, and when each of them connected: another text where one was restarted.
+    pub(super) since: String,
 }
 
 impl Cluster {
@@ -203,13 +205,19 @@ impl Cluster {
         let answer = self
             .sql(
                 &primary,
-                "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) UNION ALL
-                (SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1)",
+                "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time() UNION ALL
+                (SELECT application_name, backend_start FROM pg_stat_replication WHERE state = 'streaming'
+                ORDER BY 1)",
             )
             .await?;
-        let (timeline, streaming) = answer.split_once('\n').unwrap_or((&answer, ""));
-        let timeline = u32::from_str_radix(timeline, 16).context("the primary says no timeline")?;
-        Ok(State { primary, timeline, streaming: streaming.lines().map(ToOwned::to_owned).collect() })
+        let mut names = answer.lines().filter_map(|line| line.split('|').next());
+        let timeline = names.next().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        Ok(State {
+            primary,
+            timeline: timeline.context("the primary says no timeline")?,
+            streaming: names.map(ToOwned::to_owned).collect(),
+            since: answer,
+        })
     }
 
     /// Ends a pod: in its own time, or at once.

@@ -68,10 +68,18 @@ pub struct Attempt {
     pub start: u64,
     /// The end by the same clock.
     pub end: u64,
-    /// The statement's number in its stream, from 1. A write stream never uses one twice.
+    /// The statement's number in its stream, from 1. A write stream never uses one twice: each start of the
+    /// load has a billion of its own.
     pub number: u64,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+impl Attempt {
+    /// How often the load had been started again before.
+    pub fn starts(&self) -> u64 {
+        self.number / 1_000_000_000
+    }
 }
 
 /// What came of a statement.
@@ -218,11 +226,17 @@ mod tests {
         let mut heard = Heard::default();
         let mut hear = |ledger: &[&str]| ledger.iter().for_each(|line| heard.hear((*line).to_owned()));
         hear(&["w 1 1 1 1 done a 1", "w-2 1 1 1 1 done a 1", "w 2 2 2 2 done a 1", "w 3 3 3 3 done a 1"]);
-        hear(&["w 1 1 1 1 done a 1", "w-2 1 1 1 1 done a 1", "w 2 2", "w 9 1 1 1000001 done a 1", "ended"]);
+        hear(&[
+            "w 1 1 1 1 done a 1",
+            "w-2 1 1 1 1 done a 1",
+            "w 2 2",
+            "w 9 1 1 1000000001 done a 1",
+            "ended",
+        ]);
         assert!(heard.ended());
         let stream = read(Work::Write, &heard.of("w"));
         let numbers: Vec<_> = stream.attempts.iter().map(|attempt| attempt.number).collect();
-        assert_eq!((numbers.as_slice(), stream.malformed), (&[1, 2, 3, 1_000_001][..], 1));
+        assert_eq!((numbers.as_slice(), stream.malformed), (&[1, 2, 3, 1_000_000_001][..], 1));
         assert_eq!(heard.of("w-2"), "1 1 1 1 done a 1\n");
     }
 }

@@ -1,6 +1,7 @@
 //! What a person sees while a drill runs: one live line on a terminal, plain lines elsewhere.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -39,7 +40,7 @@ impl Progress {
             self.bar.set_message(phase.to_owned());
             self.bar.set_prefix(self.title.clone());
         } else {
-            eprintln!("pgk: {}: {phase}", self.title);
+            say(&format!("{}: {phase}", self.title));
         }
     }
 
@@ -58,11 +59,16 @@ impl Progress {
 
     /// Something that a person should know.
     pub(super) fn warn(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("pgk: {text}"));
+        self.bar.suspend(|| say(text));
     }
 
     /// It is over.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// A line on stderr. That nobody reads it any more must not keep the drill from cleaning up.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "pgk: {text}");
 }

@@ -193,13 +193,27 @@ struct Seen {
     /// When the API server answered last, and when there was a member last.
     answered: Instant,
     inhabited: Instant,
-    state: Option<(Instant, State)>,
+    state: Option<Said>,
+    /// How often a member had changed.
+    changes: u64,
+}
+
+/// What the primary said, when, and how often a member had changed when it was asked.
+struct Said {
+    at: Instant,
+    changes: u64,
+    state: State,
 }
 
 impl Seen {
     /// What the primary said, unless that was too long ago.
     fn fresh_state(&self) -> Option<&State> {
-        self.state.as_ref().filter(|(at, _)| at.elapsed() < FRESH).map(|(_, state)| state)
+        self.state.as_ref().filter(|said| said.at.elapsed() < FRESH).map(|said| &said.state)
+    }
+
+    /// What the primary said of the members as they are: it may have been another one before.
+    fn state_of_these(&self) -> Option<&State> {
+        self.state.as_ref().filter(|said| said.changes == self.changes).and(self.fresh_state())
     }
 }
 
@@ -215,7 +229,8 @@ impl Drill<'_> {
             members: self.members.to_vec(),
             answered: Instant::now(),
             inhabited: Instant::now(),
-            state: Some((Instant::now(), self.state.clone())),
+            state: Some(Said { at: Instant::now(), changes: 0, state: self.state.clone() }),
+            changes: 0,
         }));
         let observer = tokio::spawn(observe(self.cluster.clone(), begin, Arc::clone(&seen)));
         let asker = tokio::spawn(ask(self.cluster.clone(), Arc::clone(&seen)));
@@ -234,7 +249,8 @@ impl Drill<'_> {
     ) -> anyhow::Result<Recorded> {
         self.progress.phase("load before the event");
         self.pass(load, seen, begin, self.settings.warm_up).await?;
-        let timeline_before = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
+        let before = lock(seen).state.as_ref().map(|said| said.state.clone());
+        let timeline_before = before.as_ref().map(|state| state.timeline);
 
         self.progress.phase(&format!("event: {}", self.event));
         let event_elapsed = elapsed(begin);
@@ -256,9 +272,10 @@ impl Drill<'_> {
             self.pass(load, seen, begin, Duration::from_secs(1)).await?;
             let strong = {
                 let seen = lock(seen);
-                disturbed |= self.changed(&seen.members)
-                    || seen.fresh_state().is_some_and(|state| state.primary != self.state.primary);
-                at_strength(&seen.members, self.members.len(), seen.fresh_state())
+                let since = before.as_ref().map(|state| &state.since);
+                let restarted = seen.fresh_state().is_some_and(|state| Some(&state.since) != since);
+                disturbed |= restarted || self.changed(&seen.members);
+                at_strength(&seen.members, self.members.len(), seen.state_of_these())
             };
             disturbed |= !strong;
             if strong && disturbed {
@@ -266,6 +283,8 @@ impl Drill<'_> {
             } else if away && event_at.elapsed() > self.settings.node_away {
                 self.progress.phase("recovery, with the node on again");
                 self.event.undo(self.taken, &self.settings.commands).await?;
+                // A short cut may have gone unnoticed.
+                disturbed = true;
                 away = false;
                 deadline = Instant::now() + self.settings.patience;
             }
@@ -277,7 +296,7 @@ impl Drill<'_> {
         let (end_elapsed, end_wall) = (elapsed(begin), wall());
         load.stop(self.cluster).await;
         let (streams, raw) = load.heard().into_iter().unzip();
-        let timeline_after = lock(seen).state.as_ref().map(|(_, state)| state.timeline);
+        let timeline_after = lock(seen).state.as_ref().map(|said| said.state.timeline);
         let rows = self.rows().await;
         if let Err(error) = &rows {
             self.progress.warn(&format!("the rows could not be read: {error:#}"));
@@ -414,7 +433,10 @@ async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
             if !members.is_empty() {
                 seen.inhabited = seen.answered;
             }
-            seen.members = members;
+            if seen.members != members {
+                seen.changes += 1;
+                seen.members = members;
+            }
         }
         sleep(Duration::from_millis(500).saturating_sub(tick.elapsed()).max(Duration::from_millis(50))).await;
     }
@@ -423,9 +445,12 @@ async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
 /// Asks the primary how the whole is, for as long as the task lives.
 async fn ask(cluster: Cluster, seen: Arc<Mutex<Seen>>) {
     loop {
-        let members = lock(&seen).members.clone();
+        let (members, changes) = {
+            let seen = lock(&seen);
+            (seen.members.clone(), seen.changes)
+        };
         if let Some(state) = cluster.state(&members).await {
-            lock(&seen).state = Some((Instant::now(), state));
+            lock(&seen).state = Some(Said { at: Instant::now(), changes, state });
         }
         sleep(Duration::from_millis(700)).await;
     }
@@ -466,6 +491,7 @@ mod tests {
             primary: "pg-1".into(),
             timeline: 2,
             streaming: streaming.iter().map(|pod| (*pod).to_owned()).collect(),
+            since: String::new(),
         };
         let now = [member("pg-0", "replica"), member("pg-1", "primary"), member("pg-2", "replica")];
         let full = state(&["pg-0", "pg-2"]);

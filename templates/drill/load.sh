@@ -120,10 +120,10 @@ stream() { # NAME:WORK:CONNECTION
 }
 
 # No number is used twice, even if the node lost power and with it what was noted last: each start of the
-# container has a million of its own, and a start is on the disk before anything is sent.
+# container has a billion of its own, and a start is on the disk before anything is sent.
 echo >>starts
 sync starts .
-first=$((($(wc -l <starts) - 1) * 1000000 + 1))
+first=$((($(wc -l <starts) - 1) * 1000000000 + 1))
 echo >>ledger # an end for a line that was cut
 
 for each in "$@"; do stream "$each" & done
