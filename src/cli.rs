@@ -124,7 +124,7 @@ Configuration, all of it optional, with the defaults:
     strategy: promote          how a new primary comes about: a replica is promoted
     durability: synchronous    an acknowledged commit is on two members, as long as there are two;
                                strict: always, writes wait otherwise; asynchronous: on the primary
-    dcs: endpoints             where Patroni keeps its state: endpoints or configmaps
+    dcs: configmaps            where Patroni keeps its state: configmaps or endpoints
     fast-failover: true        notice a lost node in 3 s instead of 20 (not with asynchronous)
     max-lag: 64MB              as in q1
 

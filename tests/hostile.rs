@@ -222,7 +222,7 @@ fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
         let plain = render(scenario, vec![parameter("x")]).expect("the defaults");
         if let Some(hostile) = render(scenario, vec![parameter(value)]) {
             prop_assert_eq!(paths(&hostile), paths(&plain));
-            prop_assert_eq!(search_path(&hostile).as_deref(), Some(value));
+            prop_assert_eq!(search_path(&hostile), Some(value.to_owned()));
         }
         let names = [format!("postgres.database={name}"), format!("postgres.user={name}")];
         if let Some(hostile) = render(scenario, [vec![parameter("x")], names.to_vec()].concat()) {

@@ -110,7 +110,7 @@ impl Plan {
             q2: Q2 {
                 strategy: Strategy::Promote,
                 durability: Durability::Synchronous,
-                dcs: Dcs::Endpoints,
+                dcs: Dcs::ConfigMaps,
                 fast_failover: Switch::On,
                 max_lag: "64MB".parse()?,
             },

@@ -247,11 +247,11 @@ choice!(
 choice!(
     /// The kind of Kubernetes object in which Patroni keeps the leader's lease and its other state.
     Dcs,
-    "Patroni keeps its state in `endpoints` or `configmaps`",
-    /// Endpoints: the lease is at the same time what the read/write Service leads to.
-    Endpoints = "endpoints",
-    /// `ConfigMaps`: the read/write Service follows a label.
-    ConfigMaps = "configmaps"
+    "Patroni keeps its state in `configmaps` or `endpoints`",
+    /// `ConfigMaps`; the new primary leads the read/write Service to itself.
+    ConfigMaps = "configmaps",
+    /// Endpoints, which lead the read/write Service as well.
+    Endpoints = "endpoints"
 );
 choice!(
     /// What an acknowledged commit can rely on.

@@ -75,11 +75,12 @@ class Api:
         return {"Authorization": "Bearer " + read(ACCOUNT + "token"), "Content-Type": kind}
 
     def call(self, method, path, body=None):
+        group = "/apis/discovery.k8s.io/v1" if path.startswith("endpointslices") else "/api/v1"
         fresh = self.connection is None
         try:
             if fresh:
                 self.connection = self.connect(self.timeout)
-            self.connection.request(method, f"/api/v1/namespaces/{NAMESPACE}/{path}", body and json.dumps(body), self.headers(method))
+            self.connection.request(method, f"{group}/namespaces/{NAMESPACE}/{path}", body and json.dumps(body), self.headers(method))
             response = self.connection.getresponse()
             text = response.read().decode()
         except (OSError, http.client.HTTPException) as error:
@@ -186,6 +187,37 @@ def pods_path(config):
     """Where the members' pods are listed."""
     labels = config["kubernetes"]["labels"]
     return "pods?labelSelector=" + ",".join(f"{key}%3D{labels[key]}" for key in sorted(labels)) + f",cluster-name%3D{config['scope']}"
+
+
+def lead(api, config):
+    """Makes the read/write Service lead here, if this member holds the leader's lease: one write that
+    replaces the former primary's address, so that there is never a moment with none or with two."""
+    if config["kubernetes"]["use_endpoints"]:
+        return  # Patroni does it itself
+    if annotations(api.get(objects(config)[0])).get("leader") != NAME:
+        return
+    name = config["scope"]
+    kind = "IPv6" if ":" in ADDRESS else "IPv4"
+    target = {"kind": "Pod", "name": NAME, "namespace": NAMESPACE}
+    endpoints = [{"addresses": [ADDRESS], "conditions": {"ready": True}, "targetRef": target}]
+    known = api.get(f"endpointslices/{name}")
+    if known and known["addressType"] != kind:
+        api.delete(f"endpointslices/{name}", known["metadata"]["uid"])
+        known = None
+    if known is None:
+        service = api.get(f"services/{name}")
+        owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": service["metadata"]["uid"]}
+        labels = {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "pgk"}
+        metadata = {"name": name, "labels": config["kubernetes"]["labels"] | labels, "ownerReferences": [owner]}
+        ports = [{"name": "postgresql", "port": 5432, "protocol": "TCP"}]
+        whole = {"metadata": metadata, "addressType": kind, "endpoints": endpoints, "ports": ports}
+        api.call("POST", "endpointslices", {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"} | whole)
+    elif [one["addresses"] for one in known["endpoints"] or []] != [[ADDRESS]]:
+        version = {"resourceVersion": known["metadata"]["resourceVersion"]}
+        api.call("PATCH", f"endpointslices/{name}", {"metadata": version, "endpoints": endpoints})
+    else:
+        return
+    log(f"the Service {name} leads here now")
 
 
 def annotations(item):

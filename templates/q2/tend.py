@@ -1,5 +1,6 @@
 """Runs beside Patroni and does what Patroni leaves to its surroundings:
 
+- makes sure that the read/write Service leads to the primary,
 - carries changes of the configuration and of the Secret over to the running cluster,
 - notes on the pod that its volume holds data,
 - ends a Patroni that hangs, and says what a member waits for that only a human can give."""
@@ -123,6 +124,7 @@ def main(patroni_pid):
                 os.kill(patroni_pid, signal.SIGHUP)
                 written = seen
             if patroni("GET", "/patroni")[1].get("role") == "primary":
+                lead(api, config)
                 secret = checksum(CREDENTIALS)
                 if secret != roles_as_of and apply_roles():
                     roles_as_of = secret

@@ -80,6 +80,7 @@ impl Drop for Lost<'_> {
     }
 }
 
-fn shell(command: &str) -> Result<(), String> {
+/// Runs a command that the environment gave.
+pub(crate) fn shell(command: &str) -> Result<(), String> {
     run(Command::new("sh").args(["-c", command]), "", Duration::from_secs(60)).map(drop)
 }
