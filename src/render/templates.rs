@@ -45,7 +45,6 @@ templates! {
     "q2/README.fr.md"
     "q2/first_start.py"
     "q2/handover.py"
-    "q2/lead.py"
     "q2/member.sh"
     "q2/parameters.yaml"
     "q2/patroni.yaml"

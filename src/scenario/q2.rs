@@ -24,7 +24,6 @@ pub static Q2: Scenario = Scenario {
         "q2/first_start.py",
         "q2/post-init.sh",
         "q2/tend.py",
-        "q2/lead.py",
         "q2/handover.py",
         "q2/watcher.py",
         "q2/pgk.py",

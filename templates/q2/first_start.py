@@ -88,11 +88,12 @@ def wal_end():
     folder = DATA + "/pg_wal/"
     segments = sorted((name for name in os.listdir(folder) if re.fullmatch("[0-9A-F]{24}", name)), reverse=True)
     for segment in segments:  # the newest first; those made in advance hold no valid record
-        dump = subprocess.run(["pg_waldump", folder + segment], capture_output=True, text=True, errors="replace", check=False)
-        records = re.findall("lsn: ([0-9A-F]+)/([0-9A-F]+)", dump.stdout)
-        if records:
-            high, low = records[-1]
-            return f"{segment[:8]} {int(high, 16):08X}/{int(low, 16):08X}"
+        last = None
+        with subprocess.Popen(["pg_waldump", folder + segment], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace") as dump:
+            for line in dump.stdout:
+                last = re.search("lsn: ([0-9A-F]+)/([0-9A-F]+)", line) or last
+        if last:
+            return f"{segment[:8]} {int(last[1], 16):08X}/{int(last[2], 16):08X}"
     return "00000000 00000000/00000000"
 
 
@@ -108,6 +109,8 @@ def join():
     log("the volume holds data: joining the cluster with it")
     tell_what_the_volume_holds("data")
     if patiently("read Patroni's state", is_known):
+        if os.path.exists(LEAD):
+            os.remove(LEAD)
         return
     mine = wal_end()
     log(f"Patroni's objects were lost: the member with the most WAL is to lead; this one has it up to {mine}")
@@ -129,18 +132,32 @@ def join():
 
 
 def prepare_the_folder():
-    """Whether the volume can be used. One that was made anew by a node under its old name may not be."""
+    """Makes the folder for the data, without what cannot be a database. Returns whether the volume can be
+    used: one that was made anew by a node under its old name may not be."""
     try:
         if os.path.exists(FIRST_START):
             log("the first start was interrupted before anybody could connect: beginning it again")
-            shutil.rmtree(DATA, ignore_errors=True)
+            remove(DATA)
             os.remove(FIRST_START)
+        if os.path.isdir(DATA) and os.listdir(DATA) and not os.path.exists(DATA + "/global/pg_control"):
+            if os.path.exists(DATA + "/backup_label"):
+                log("the volume holds a clone that was interrupted: dropping it")
+                remove(DATA)
+            else:
+                log("the volume holds no whole database: keeping it aside as data.incomplete")
+                remove(DATA + ".incomplete")
+                os.rename(DATA, DATA + ".incomplete")
         os.makedirs(DATA, mode=0o700, exist_ok=True)
         os.chmod(DATA, 0o700)
     except OSError as error:
         say("volume", f"waiting: the volume cannot be used: {error}")
         return False
     return True
+
+
+def remove(folder):
+    if os.path.exists(folder):
+        shutil.rmtree(folder)
 
 
 def main():
@@ -150,6 +167,7 @@ def main():
 
     if os.listdir(DATA):
         join()
+        tell_what_the_volume_holds("data")  # what was told of the WAL is soon out of date
         first = False
     else:
         tell_what_the_volume_holds("empty")

@@ -34,3 +34,5 @@ while [ -z "$ending" ]; do
 	[ -n "$ending" ] || { log "Patroni or tend.py has ended: starting it again"; kill "$tend_pid" 2>/dev/null || true; sleep 1; }
 done
 wait "$patroni_pid" || true
+# Should Patroni not have done it (it was paused, or not there): a clean shutdown.
+[ ! -e "$PGDATA/postmaster.pid" ] || pg_ctl --pgdata="$PGDATA" --mode=fast --silent stop || true

@@ -112,24 +112,24 @@ class Api:
         self.call("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}})
 
     def watch(self, path):
-        """The list of objects at `path`, and then every change to one, as (kind of change, object)."""
+        """The objects at `path`, which ends in a query, as ADDED; then LISTED; then every change to one."""
         answer = self.call("GET", path)
         for item in answer["items"]:
             yield "ADDED", item
         yield "LISTED", None
-        # Ended by the server after five minutes, so that whoever watches lists again.
+        # The server ends it after a while, and whoever watches lists again: a connection that has silently
+        # died is noticed soon after.
         connection = self.connect(timeout=30)
-        version = answer["metadata"]["resourceVersion"]
-        query = f"watch=1&timeoutSeconds=300&allowWatchBookmarks=true&resourceVersion={version}"
-        connection.request("GET", f"/api/v1/namespaces/{NAMESPACE}/{path}{'&' if '?' in path else '?'}{query}", None, self.headers())
+        query = f"watch=1&timeoutSeconds=25&resourceVersion={answer['metadata']['resourceVersion']}"
         try:
-            response = connection.getresponse()
-            for line in response:
+            connection.request("GET", f"/api/v1/namespaces/{NAMESPACE}/{path}&{query}", None, self.headers())
+            for line in connection.getresponse():
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     return
-                if event["type"] != "BOOKMARK":
-                    yield event["type"], event["object"]
+                yield event["type"], event["object"]
+        except (http.client.HTTPException, ValueError, KeyError) as error:
+            raise OSError(f"the watch was cut off: {error!r}") from error
         finally:
             connection.close()
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from pgk import *
@@ -20,6 +21,22 @@ HANGS = 60  # seconds without an answer after which Patroni is started anew
 api = Api()
 config = mounted_config()
 leader_path, config_path, sync_path = objects(config)
+
+
+def lead_when_elected():
+    """Leads the read/write Service here as soon as this member gets the lease: while PostgreSQL is still
+    being promoted, and before any other change makes the nodes' proxies busy (they act once a second)."""
+    calls, name = Api(), leader_path.split("/")[1]
+    while True:
+        leader = None
+        try:
+            for _, item in Api().watch(f"configmaps?fieldSelector=metadata.name%3D{name}"):
+                before, leader = leader, annotations(item).get("leader")
+                if leader == NAME != before:
+                    lead(calls, config)
+        except Exception as error:  # main() leads, too, if later
+            say("lead", f"cannot follow the lease: {error!r}")
+            time.sleep(1)
 
 
 def checksum(*folders):
@@ -75,7 +92,9 @@ def restart_where_needed():
     if any(member["state"] not in ("running", "streaming") for member in members):
         return
     waiting = [member for member in members if member.get("pending_restart")]
-    if waiting:
+    if not waiting:
+        restarted.clear()
+    else:
         member = min(waiting, key=lambda one: (restarted.get(one["name"], 0), one["role"] == "leader"))
         restarted[member["name"]] = time.monotonic()
         log(f"restarting {member['name']}: a changed parameter needs it")
@@ -95,19 +114,22 @@ def say_what_is_missing():
 
 
 def end_a_hanging_patroni(patroni_pid, heard):
-    """Returns when Patroni last answered."""
+    """Returns when Patroni last said that it is alive."""
     try:
-        patroni("GET", "/liveness")
-        return time.monotonic()
+        if patroni("GET", "/liveness")[0] == 200:
+            return time.monotonic()
     except OSError:
-        if time.monotonic() - heard < HANGS:
-            return heard
-    log(f"Patroni has not answered for {HANGS} s: starting it anew; PostgreSQL goes on")
+        pass
+    if time.monotonic() - heard < HANGS:
+        return heard
+    log(f"Patroni has not been alive for {HANGS} s: starting it anew; PostgreSQL goes on")
     os.kill(patroni_pid, signal.SIGKILL)
     return time.monotonic()
 
 
 def main(patroni_pid):
+    if not config["kubernetes"]["use_endpoints"]:
+        threading.Thread(target=lead_when_elected, daemon=True).start()
     heard = time.monotonic()
     holds_data = False
     written = (checksum(CONFIG, CREDENTIALS), False)

@@ -42,6 +42,7 @@ from pgk import *
 SILENCE = 3.0  # seconds without an answer from a member, or a renewal of the lease
 ATTEMPT = 0.8  # seconds that one attempt to connect may take
 PAUSE = 0.4  # seconds between two attempts, and between two looks
+LATE = ATTEMPT + PAUSE + 1  # seconds between two attempts that are too many to draw conclusions
 DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni refuse every attempt
 PORTS = (5432, 8008)
 PORT = 8010  # where the watchers ask each other
@@ -57,14 +58,14 @@ class Member:
     def __init__(self, pod):
         self.name = pod["metadata"]["name"]
         self.address = pod["status"]["podIP"]
-        self.heard = time.monotonic()
+        self.heard = self.began = time.monotonic()
+        self.looked = dict.fromkeys(PORTS, self.heard)
         self.left = False  # the pod is gone, or has another address
         self.label_taken = 0.0
         for port in PORTS:
             threading.Thread(target=self.listen, args=(port,), daemon=True).start()
 
     def listen(self, port):
-        looked = time.monotonic()
         while not self.left:
             try:
                 socket.create_connection((self.address, port), ATTEMPT).close()
@@ -75,13 +76,18 @@ class Member:
                 answered = False
             now = time.monotonic()
             # Who was not given the time to look has not heard silence either.
-            if answered or now - looked > ATTEMPT + PAUSE + 1:
+            if answered or now - self.looked[port] > LATE:
                 self.heard = now
-            looked = now
+            self.looked[port] = now
             time.sleep(PAUSE)
 
     def silent(self):
-        return time.monotonic() - self.heard >= SILENCE
+        now = time.monotonic()
+        return now - self.heard >= SILENCE and all(now - looked <= LATE for looked in self.looked.values())
+
+    def well(self):
+        """Whether it has answered of late."""
+        return self.heard > self.began and not self.silent()
 
 
 class Members:
@@ -90,7 +96,7 @@ class Members:
     def __init__(self):
         self.pods = {}  # by name, as the API has them
         self.others = {}  # by name: those that have an address
-        self.collected = {}  # pods whose machine Kubernetes has found to exist no more: when
+        self.collected = {}  # by name: pods whose machine Kubernetes has found to exist no more; uid and when
         self.current = False
 
     def follow(self):
@@ -103,16 +109,18 @@ class Members:
                         self.pods = listed
                         self.current = True
                     elif change == "DELETED":
-                        self.note_collected(pod)
                         self.pods.pop(pod["metadata"]["name"], None)
+                        self.note_collected(pod)
                     else:
+                        self.note_collected(pod)
                         (self.pods if self.current else listed)[pod["metadata"]["name"]] = pod
                     if self.current:
                         self.compare()
-            except (OSError, ValueError, KeyError) as error:
+                say("watch", "")
+            except Exception as error:  # whatever it is: nobody would notice that this thread has ended
                 say("watch", f"cannot watch the members: {error!r}")
+                time.sleep(1)
             self.current = False
-            time.sleep(1)
 
     def compare(self):
         """One Member for every other pod that has an address."""
@@ -130,7 +138,7 @@ class Members:
         for condition in pod.get("status", {}).get("conditions", []):
             if condition["type"] == "DisruptionTarget" and condition.get("reason") == "DeletionByPodGC" \
                     and "node no longer exists" in condition.get("message", ""):
-                self.collected[pod["metadata"]["name"]] = time.monotonic()
+                self.collected[pod["metadata"]["name"]] = pod["metadata"]["uid"], time.monotonic()
 
 
 members = Members()
@@ -153,8 +161,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Door(socketserver.ThreadingMixIn, http.server.HTTPServer):
+class Door(socketserver.ThreadingTCPServer):  # HTTPServer would ask the DNS for its own name first
     daemon_threads = True
+    allow_reuse_address = True
     address_family = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
 
 
@@ -173,9 +182,9 @@ def agrees(member, suspect):
 def witnesses(suspect):
     """The names of the living members, if every one of them agrees that `suspect` is silent."""
     others = [one for one in members.others.values() if one is not suspect and not one.silent()]
-    if all(agrees(one, suspect) for one in others):
-        return [NAME] + [one.name for one in others]
-    return []
+    against = [one.name for one in others if not agrees(one, suspect)]
+    say(suspect.name, against and f"{suspect.name} is silent here, but {', '.join(against)} does not say so, too")
+    return [] if against else [NAME] + [one.name for one in others]
 
 
 class Lease:
@@ -208,11 +217,16 @@ def take_the_lease(name, witnesses):
     sync = api.get(sync_path)
     standbys = (annotations(sync).get("sync_standby") or "").split(",")
     dynamic = json.loads(annotations(api.get(config_path)).get("config") or "{}")
-    if annotations(sync).get("leader") != name or not set(standbys) & set(witnesses) or dynamic.get("pause"):
+    if annotations(sync).get("leader") != name or not set(standbys) & set(witnesses):
+        return False
+    if dynamic.get("pause") or not dynamic.get("synchronous_mode"):
         return False
     touched = {"pgk/lease-taken": f"{name} by {NAME} at {time.time():.3f}"}
     api.patch(sync_path, {"resourceVersion": sync["metadata"]["resourceVersion"], "annotations": touched})
-    api.patch(leader_path, {"resourceVersion": lease.version, "annotations": {"leader": None}})
+    free = {"metadata": {"resourceVersion": lease.version, "annotations": {"leader": None}}}
+    if leader_path.startswith("endpoints"):
+        free["subsets"] = []  # connections are refused at once until there is a new primary
+    api.call("PATCH", leader_path, free)
     return True
 
 
@@ -230,9 +244,10 @@ refused_since = None
 
 
 def own_member_is_dead():
-    """Whether this pod's PostgreSQL and Patroni are both not there. (One alone Patroni, or member.sh, heals.)"""
+    """Whether this pod's PostgreSQL and Patroni are both not there, though it has the lease. (One of them
+    alone, Patroni or member.sh heals.)"""
     global refused_since
-    if not all(refuses(port) for port in PORTS):
+    if lease.leader != NAME or not all(refuses(port) for port in PORTS):
         refused_since = None
         return False
     refused_since = refused_since or time.monotonic()
@@ -253,7 +268,7 @@ def standby_is_well():
     """Whether this member, the primary, has a synchronous standby that answers."""
     sync = annotations(api.get(sync_path))
     standbys = [members.others.get(name) for name in (sync.get("sync_standby") or "").split(",")]
-    return sync.get("leader") == NAME and any(one and not one.silent() for one in standbys)
+    return sync.get("leader") == NAME and any(one and one.well() for one in standbys)
 
 
 def has_lost_its_volume(pod):
@@ -272,25 +287,30 @@ def replace_the_volume(name):
     """For a member whose machine was deleted. Done by the primary's watcher, and only while another member
     has all of the data, too."""
     pod = members.pods.get(name)
-    if time.monotonic() - members.collected[name] > 1800 or annotations(pod).get("pgk/volume") in ("data", "empty"):
-        del members.collected[name]  # it has a volume, or something else is the matter
-    elif pod and has_lost_its_volume(pod) and lease.leader == NAME and standby_is_well():
-        claim = f"persistentvolumeclaims/data-{name}"
-        uid = api.get(claim)["metadata"]["uid"]
+    uid, when = members.collected[name]
+    if not pod or pod["metadata"]["uid"] == uid:
+        return  # the new pod is not there yet
+    if time.monotonic() - when > 1800 or annotations(pod).get("pgk/volume") in ("data", "empty"):
+        members.collected.pop(name)  # it has a volume, or something else is the matter
+    elif has_lost_its_volume(pod) and lease.leader == NAME and standby_is_well():
         log(f"the machine of {name} was deleted, its volume with it: giving {name} a new one")
-        api.delete(claim, uid)
+        claim = api.get(f"persistentvolumeclaims/data-{name}")
+        if claim:
+            api.delete(f"persistentvolumeclaims/data-{name}", claim["metadata"]["uid"])
         api.delete(f"pods/{name}", pod["metadata"]["uid"])
-        del members.collected[name]
+        members.collected.pop(name)
 
 
 def look():
     lease.look()
-    if lease.leader == NAME and lease.since is not None and own_member_is_dead():
-        well = [one.name for one in members.others.values() if not one.silent()]
-        if take_the_lease(NAME, well):
-            log("gave up this member's lease: neither PostgreSQL nor Patroni is there any more")
+    dead = own_member_is_dead()
+    if lease.since is None or not members.current:
+        return
+    if dead and take_the_lease(NAME, [one.name for one in members.others.values() if one.well()]):
+        log("gave up this member's lease: neither PostgreSQL nor Patroni is there any more")
     for suspect in list(members.others.values()):
-        if not suspect.silent() or not members.current:
+        if not suspect.silent():
+            say(suspect.name, "")
             continue
         names = witnesses(suspect)
         if len(names) < min(2, len(members.pods) - 1):
@@ -316,10 +336,11 @@ def main():
     while True:
         try:
             look()
+            say("look", "")
         except ApiError as error:
             if error.status != 409:  # somebody else was first, or things have changed
                 say("look", f"the Kubernetes API refuses: {error}")
-        except (OSError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             say("look", f"cannot look now: {error!r}")
         time.sleep(PAUSE)
 
