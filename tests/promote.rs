@@ -113,8 +113,8 @@ fn the_api_server_is_away(pg: &Instance) {
 }
 
 #[test]
-fn the_lease_in_a_configmap() {
-    let Some(pg) = Instance::start_of("q2", "configmaps", &["q2.dcs=configmaps"]) else { return };
+fn the_lease_in_endpoints() {
+    let Some(pg) = Instance::start_of("q2", "endpoints", &["q2.dcs=endpoints"]) else { return };
     survives(&pg, "[{event: pod-delete}]", &[], secs(8));
     survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
 }
@@ -200,7 +200,8 @@ fn a_cluster_that_is_changed() {
         let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
         expect(pods.is_empty(), pods)
     });
-    pg.kubectl(&["delete", "endpoints", "pg-rw", "pg-rw-config", "pg-rw-sync"]).expect("they are deleted");
+    pg.kubectl(&["delete", "configmaps", "pg-rw-leader", "pg-rw-config", "pg-rw-sync"])
+        .expect("they are deleted");
     pg.kubectl(&["delete", "pvc", "data-pg-0"]).expect("the volume is deleted");
     pg.apply(&[]);
     pg.wait_until_streaming(2);

@@ -140,13 +140,13 @@ impl Event {
             Self::NodeCut => (("--node-cut", &commands.node_cut), ("--node-heal", &commands.node_heal)),
             _ => (off, on),
         };
-        Ok((self.given(take.0, take.1, "node")?, self.given(give.0, give.1, "node")?))
+        Ok((self.given(take.0, take.1.as_ref(), "node")?, self.given(give.0, give.1.as_ref(), "node")?))
     }
 
     /// The command of `flag`, which must say what it is to befall.
-    fn given<'a>(self, flag: &str, command: &'a Option<String>, what: &str) -> Result<&'a str, Diagnostic> {
+    fn given<'a>(self, flag: &str, command: Option<&'a String>, what: &str) -> Result<&'a str, Diagnostic> {
         let place = format!("{{{what}}}");
-        match command.as_deref() {
+        match command {
             Some(command) if command.contains(&place) => Ok(command),
             Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which {what}"))
                 .help(format!("put {place} where the {what}'s name goes"))),
@@ -172,7 +172,7 @@ impl Event {
             self.commands(commands)?;
         }
         if self == Self::ContainerKill {
-            self.given("--container-kill", &commands.container_kill, "container")?;
+            self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
         }
         if self == Self::Switchover && !victims.iter().all(|victim| victim.elected) {
             return Err(Diagnostic::new("this instance has no election, so nothing to switch over to")
@@ -214,7 +214,8 @@ impl Event {
                     cluster.exec(&victim.pod, "postgres", &["bash", "-c", kill]).await?;
                 }
                 Self::ContainerKill => {
-                    let kill = self.given("--container-kill", &commands.container_kill, "container")?;
+                    let kill =
+                        self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
                     shell(kill, &victim.node, &victim.container).await?;
                 }
                 Self::Switchover => {

@@ -109,8 +109,6 @@ def join():
     log("the volume holds data: joining the cluster with it")
     tell_what_the_volume_holds("data")
     if patiently("read Patroni's state", is_known):
-        if os.path.exists(LEAD):
-            os.remove(LEAD)
         return
     mine = wal_end()
     log(f"Patroni's objects were lost: the member with the most WAL is to lead; this one has it up to {mine}")
@@ -122,7 +120,6 @@ def join():
         first = min(name for name, end in ends.items() if end == max(ends.values()))
         if os.path.exists(LEAD):
             log(f"somebody asked this member to lead ({LEAD})")
-            os.remove(LEAD)
             return
         if not silent and first == NAME:
             log("no other member has more WAL: leading")
@@ -167,6 +164,8 @@ def main():
 
     if os.listdir(DATA):
         join()
+        if os.path.exists(LEAD):  # done, or somebody else leads already
+            os.remove(LEAD)
         tell_what_the_volume_holds("data")  # what was told of the WAL is soon out of date
         first = False
     else:

@@ -17,6 +17,15 @@ stop() {
 }
 trap stop TERM INT
 
+# One container a volume: after a pod was deleted by force, its container may run on beside its successor's.
+exec {lock}>/pgdata/lock
+until flock --nonblock "$lock"; do
+	log "waiting: another container still uses this volume"
+	sleep 1 & wait $!
+done
+# So nobody runs on this data now, and a crash may have left what makes Patroni wait for a PostgreSQL.
+rm -f "$PGDATA/postmaster.pid"
+
 python3 first_start.py &
 wait $!
 

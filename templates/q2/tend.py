@@ -30,7 +30,9 @@ def lead_when_elected():
     while True:
         leader = None
         try:
-            for _, item in Api().watch(f"configmaps?fieldSelector=metadata.name%3D{name}"):
+            for change, item in Api().watch(f"configmaps?fieldSelector=metadata.name%3D{name}"):
+                if change == "LISTED":
+                    continue
                 before, leader = leader, annotations(item).get("leader")
                 if leader == NAME != before:
                     lead(calls, config)

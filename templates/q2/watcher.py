@@ -59,6 +59,7 @@ class Member:
         self.name = pod["metadata"]["name"]
         self.address = pod["status"]["podIP"]
         self.heard = self.began = time.monotonic()
+        self.excused = 0.0  # when this watcher was last late itself
         self.looked = dict.fromkeys(PORTS, self.heard)
         self.left = False  # the pod is gone, or has another address
         self.label_taken = 0.0
@@ -75,19 +76,20 @@ class Member:
             except OSError:
                 answered = False
             now = time.monotonic()
-            # Who was not given the time to look has not heard silence either.
-            if answered or now - self.looked[port] > LATE:
+            if answered:
                 self.heard = now
+            elif now - self.looked[port] > LATE:  # who was not given the time to look has not heard silence
+                self.excused = now
             self.looked[port] = now
             time.sleep(PAUSE)
 
     def silent(self):
         now = time.monotonic()
-        return now - self.heard >= SILENCE and all(now - looked <= LATE for looked in self.looked.values())
+        return now - max(self.heard, self.excused) >= SILENCE and all(now - looked <= LATE for looked in self.looked.values())
 
     def well(self):
         """Whether it has answered of late."""
-        return self.heard > self.began and not self.silent()
+        return self.heard > self.began and time.monotonic() - self.heard < SILENCE
 
 
 class Members:
@@ -321,7 +323,7 @@ def look():
             if take_the_lease(suspect.name, names):
                 log(f"took the lease of {suspect.name}: silent to {', '.join(names)}, and not renewed, for {SILENCE:.0f} s")
             else:
-                say("lease", f"{suspect.name} is silent, but none of {', '.join(names)} is its synchronous standby, or Patroni is paused: its lease stays")
+                say("lease", f"{suspect.name} is silent, but none of {', '.join(names)} is its synchronous standby, or Patroni is paused or not synchronous: its lease stays")
     for name in list(members.collected):
         replace_the_volume(name)
 

@@ -24,12 +24,16 @@ except ImportError:  # every YAML of these tests is JSON, too
 MEMBERS = 3
 PATRONI = {
     "scope": "db",
-    "kubernetes": {"use_endpoints": True, "labels": {"app": "db"}},
+    "kubernetes": {"use_endpoints": False, "labels": {"app": "db"}},
     "restapi": {"listen": "*:8008"},
     "postgresql": {"authentication": {"superuser": {"username": "postgres"}, "replication": {"username": "replicator"}}},
     "bootstrap": {"dcs": {"ttl": 20, "synchronous_mode": True, "postgresql": {"parameters": {"wal_sender_timeout": "5s"}}}, "initdb": []},
 }
-LEADER, CONFIG, SYNC = "endpoints/db", "endpoints/db-config", "endpoints/db-sync"
+# Where Patroni keeps its state, by `use_endpoints`.
+OBJECTS = {
+    False: ("configmaps/db-leader", "configmaps/db-config", "configmaps/db-sync"),
+    True: ("endpoints/db", "endpoints/db-config", "endpoints/db-sync"),
+}
 
 
 class Clock:
@@ -59,6 +63,7 @@ class Api:
         self.objects = {}
         self.version = 100
         self.calls = []
+        self.bodies = []  # of every change
         self.before = {}  # (method, path): what happens just before that call, once
         self.away = False
 
@@ -82,11 +87,21 @@ class Api:
             return {"items": [copy.deepcopy(one) for name, one in self.objects.items() if name.startswith(kind)]}
         return copy.deepcopy(self.objects.get(path))
 
-    def patch(self, path, metadata):
-        self.called("PATCH", path)
+    def call(self, method, path, body=None):
+        self.called(method, path)
+        self.bodies.append((path, body))
+        rest = {key: value for key, value in body.items() if key != "metadata"}
+        if method == "POST":
+            path += "/" + body["metadata"]["name"]
+            if path in self.objects:
+                raise self.refusal(409, path)
+            self.put(path, **body["metadata"]).update(rest)
+            return copy.deepcopy(self.objects[path])
+        if method != "PATCH":
+            raise NotImplementedError(method)
         if path not in self.objects:
             raise self.refusal(404, path)
-        known = self.objects[path]["metadata"]
+        known, metadata = self.objects[path]["metadata"], body["metadata"]
         if metadata.get("resourceVersion", known["resourceVersion"]) != known["resourceVersion"]:
             raise self.refusal(409, path)
         for kind in "annotations", "labels":
@@ -94,9 +109,13 @@ class Api:
                 known.setdefault(kind, {}).pop(key, None)
                 if value is not None:
                     known[kind][key] = value
+        self.objects[path].update(rest)
         self.version += 1
         known["resourceVersion"] = str(self.version)
         return copy.deepcopy(self.objects[path])
+
+    def patch(self, path, metadata):
+        return self.call("PATCH", path, {"metadata": metadata})
 
     def delete(self, path, uid):
         self.called("DELETE", path)
@@ -113,12 +132,17 @@ class Api:
 class ProgramTest(unittest.TestCase):
     """Loads a program anew for each test, as the member `name`, with a folder in the place of its mounts."""
 
+    use_endpoints = False
+
     def load(self, program, name):
+        self.leader_path, self.config_path, self.sync_path = OBJECTS[self.use_endpoints]
+        rendered = copy.deepcopy(PATRONI)
+        rendered["kubernetes"]["use_endpoints"] = self.use_endpoints
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         for path, text in {
-            "config/patroni.yaml": json.dumps(PATRONI),
+            "config/patroni.yaml": json.dumps(rendered),
             "config/parameters.yaml": json.dumps({"work_mem": "8MB"}),
             "config/settings.yaml": json.dumps({"members": MEMBERS, "config-map": "db-config-files", "help": "README"}),
             "credentials/superuser-password": "secret-1",
@@ -147,6 +171,12 @@ class ProgramTest(unittest.TestCase):
         self.clock = self.program.time = Clock()
         self.api = self.program.api = Api(self.pgk.ApiError)
         return self.program
+
+    def leads(self, **annotations):
+        """Makes the leader's lease anew, with these annotations."""
+        self.api.put(self.leader_path, annotations=annotations)
+        if self.use_endpoints:
+            self.api.objects[self.leader_path]["subsets"] = [{"addresses": [{"ip": "10.0.0.0"}]}]
 
     def patroni_yaml(self):
         return yaml.safe_load((self.folder / "patroni.yaml").read_text())

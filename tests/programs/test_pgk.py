@@ -3,8 +3,9 @@
 import http.client
 import http.server
 import json
+import re
 import threading
-from unittest import expectedFailure, main
+from unittest import main
 
 from fakes import PATRONI, ProgramTest
 
@@ -37,6 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for line in answer:
+                if isinstance(line, bytes):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                    continue
                 text = json.dumps(line).encode() + b"\n"
                 self.wfile.write(b'50\r\n{"type": ' if line is None else b"%x\r\n%s\r\n" % (len(text), text))
             if None not in answer:
@@ -63,11 +67,13 @@ class PgkTest(ProgramTest):
         self.addCleanup(self.server.server_close)
         self.addCleanup(self.server.shutdown)
         self.connections = 0
+        self.timeouts = []
         self.client = self.pgk.Api(timeout=1)
         self.client.connect = self.connect
 
     def connect(self, timeout):
         self.connections += 1
+        self.timeouts.append(timeout)
         return http.client.HTTPConnection(*self.server.server_address, timeout=timeout)
 
     def test_one_connection_for_many_calls(self):
@@ -120,7 +126,6 @@ class PgkTest(ProgramTest):
 
     def test_a_watch_lists_and_goes_on_from_there(self):
         self.server.answers = [(200, PODS), [
-            {"type": "BOOKMARK", "object": {}},
             {"type": "MODIFIED", "object": {"a": 1}},
             {"type": "DELETED", "object": {"a": 2}},
         ]]
@@ -128,23 +133,143 @@ class PgkTest(ProgramTest):
         self.assertEqual(seen, [("ADDED", PODS["items"][0]), ("LISTED", None), ("MODIFIED", {"a": 1}), ("DELETED", {"a": 2})])
         self.assertIn("?labelSelector=a%3Db&watch=1", self.server.requests[1][1])
         self.assertIn("resourceVersion=7", self.server.requests[1][1])
+        self.assertNotIn("Bookmarks", self.server.requests[1][1])
+
+    def test_the_server_ends_a_watch_before_it_is_taken_for_dead(self):
+        self.server.answers = [(200, PODS), []]
+        self.assertEqual(len(list(self.client.watch("pods?a=b"))), 2)
+        asked = int(re.search(r"timeoutSeconds=(\d+)", self.server.requests[1][1])[1])
+        self.assertLess(asked, self.timeouts[-1])
 
     def test_a_watch_whose_version_is_too_old_ends(self):
         self.server.answers = [(200, PODS), [{"type": "ERROR", "object": {"code": 410}}, {"type": "ADDED", "object": {}}]]
-        self.assertEqual(len(list(self.client.watch("pods"))), 2)
+        self.assertEqual(len(list(self.client.watch("pods?a=b"))), 2)
 
-    # Known: it is an http.client.IncompleteRead, which nobody expects. See Pods in test_watcher.py.
-    @expectedFailure
     def test_a_watch_that_is_cut_off_is_an_os_error(self):
         self.server.answers = [(200, PODS), [{"type": "ADDED", "object": {}}, None]]
         with self.assertRaises(OSError):
-            list(self.client.watch("pods"))
+            list(self.client.watch("pods?a=b"))
+
+    def test_a_watch_that_is_refused_or_answers_nonsense_is_an_os_error(self):
+        for answer in None, (410, {"kind": "Status", "code": 410}), [b"no JSON\n"], [{"type": "ADDED"}]:
+            with self.subTest(answer):
+                self.server.answers = [(200, PODS), answer]
+                with self.assertRaises(OSError):
+                    list(self.client.watch("pods?a=b"))
+                self.assertEqual(self.server.answers, [])
+
+    def test_endpoint_slices_are_in_a_group_of_their_own(self):
+        self.server.answers = [(200, {}), (201, {}), (200, {})]
+        self.client.get("endpointslices/db")
+        self.client.call("POST", "endpointslices", {"kind": "EndpointSlice"})
+        self.client.get("endpoints/db")
+        group = "/apis/discovery.k8s.io/v1/namespaces/test/endpointslices"
+        self.assertEqual([path for _, path, _, _ in self.server.requests], [group + "/db", group, "/api/v1/namespaces/test/endpoints/db"])
+        self.assertEqual(self.server.requests[1][3], {"kind": "EndpointSlice"})
 
     def test_where_patroni_keeps_its_state(self):
-        self.assertEqual(self.pgk.objects(PATRONI), ("endpoints/db", "endpoints/db-config", "endpoints/db-sync"))
-        maps = {"scope": "db", "kubernetes": {"use_endpoints": False}}
-        self.assertEqual(self.pgk.objects(maps), ("configmaps/db-leader", "configmaps/db-config", "configmaps/db-sync"))
+        endpoints = {"scope": "db", "kubernetes": {"use_endpoints": True}}
+        self.assertEqual(self.pgk.objects(endpoints), ("endpoints/db", "endpoints/db-config", "endpoints/db-sync"))
+        self.assertEqual(self.pgk.objects(PATRONI), ("configmaps/db-leader", "configmaps/db-config", "configmaps/db-sync"))
         self.assertEqual(self.pgk.pods_path(PATRONI), "pods?labelSelector=app%3Ddb,cluster-name%3Ddb")
+
+
+class Lead(ProgramTest):
+    """db-1 makes the read/write Service lead to itself."""
+
+    slice = "endpointslices/db"
+
+    def setUp(self):
+        self.load("first_start", "db-1")
+        self.pgk.ADDRESS = "10.0.0.1"
+        self.api.put("services/db")
+        self.leads(leader="db-1")
+
+    def lead(self):
+        self.api.calls.clear()
+        self.pgk.lead(self.api, self.pgk.mounted_config())
+
+    def slice_for(self, *addresses, kind="IPv4"):
+        endpoints = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
+        self.api.put(self.slice).update(addressType=kind, endpoints=endpoints or None, ports=[{"port": 5432}])
+
+    def addresses(self):
+        return [one["addresses"] for one in self.api.objects[self.slice]["endpoints"]]
+
+    def written(self):
+        return [call for call in self.api.calls if call[0] != "GET"]
+
+    def test_the_first_primary_makes_it(self):
+        self.lead()
+        self.assertEqual(self.written(), [("POST", "endpointslices")])
+        made = self.api.bodies[-1][1]
+        self.assertEqual((made["apiVersion"], made["kind"], made["addressType"]), ("discovery.k8s.io/v1", "EndpointSlice", "IPv4"))
+        self.assertEqual(self.addresses(), [["10.0.0.1"]])
+        self.assertEqual(made["endpoints"][0]["conditions"], {"ready": True})
+        self.assertEqual(made["endpoints"][0]["targetRef"]["name"], "db-1")
+        self.assertEqual([(port["name"], port["port"]) for port in made["ports"]], [("postgresql", 5432)])
+        labels = made["metadata"]["labels"]
+        self.assertEqual(labels["kubernetes.io/service-name"], "db", "by this the Service finds it")
+        self.assertEqual(labels["app"], "db")
+        self.assertNotEqual(labels["endpointslice.kubernetes.io/managed-by"], "endpointslice-controller.k8s.io")
+        owner = made["metadata"]["ownerReferences"]
+        self.assertEqual([one["uid"] for one in owner], [self.api.objects["services/db"]["metadata"]["uid"]])
+
+    def test_the_former_primarys_address_is_replaced_by_one_write(self):
+        for former in ("10.0.0.0",), (), ("10.0.0.0", "10.0.0.1"):
+            with self.subTest(former):
+                self.slice_for(*former)
+                self.lead()
+                self.assertEqual(self.written(), [("PATCH", self.slice)])
+                self.assertEqual(self.addresses(), [["10.0.0.1"]])
+                self.assertEqual(self.api.objects[self.slice]["ports"], [{"port": 5432}])
+
+    def test_what_is_right_is_left_alone(self):
+        self.slice_for("10.0.0.1")
+        self.lead()
+        self.assertEqual(self.written(), [])
+
+    def test_what_it_has_made_is_right(self):
+        self.lead()
+        self.lead()
+        self.assertEqual(self.written(), [])
+
+    def test_nothing_is_done_without_the_lease(self):
+        self.slice_for("10.0.0.0")
+        for leader in "db-0", "db-11", None:
+            with self.subTest(leader):
+                self.leads(**{"leader": leader} if leader else {})
+                self.lead()
+                self.assertEqual(self.written(), [])
+        del self.api.objects[self.leader_path]
+        self.lead()
+        self.assertEqual((self.written(), self.addresses()), ([], [["10.0.0.0"]]))
+
+    def test_nothing_is_done_if_it_has_changed_meanwhile(self):
+        self.slice_for("10.0.0.0")
+        self.api.before["PATCH", self.slice] = lambda: self.slice_for("10.0.0.2")
+        with self.assertRaises(self.pgk.ApiError):
+            self.lead()
+        self.assertEqual(self.addresses(), [["10.0.0.2"]])
+
+    def test_another_family_of_addresses_needs_another_object(self):
+        self.slice_for("10.0.0.0")
+        self.pgk.ADDRESS = "fd00::1"
+        self.lead()
+        self.assertEqual(self.written(), [("DELETE", self.slice), ("POST", "endpointslices")])
+        self.assertEqual((self.addresses(), self.api.objects[self.slice]["addressType"]), ([["fd00::1"]], "IPv6"))
+        self.lead()
+        self.assertEqual(self.written(), [])
+
+
+class LeadByEndpoints(ProgramTest):
+    use_endpoints = True
+
+    def test_it_is_patronis_business(self):
+        self.load("first_start", "db-1")
+        self.leads(leader="db-1")
+        self.pgk.lead(self.api, self.pgk.mounted_config())
+        self.assertEqual(self.api.calls, [])
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 import types
-from unittest import expectedFailure, main
+from unittest import main, mock
 
-from fakes import CONFIG, LEADER, SYNC, ProgramTest
+from fakes import ProgramTest
 
 GONE = {
     "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
@@ -28,15 +28,17 @@ class WatcherTest(ProgramTest):
         for ordinal in range(3):
             self.api.put(f"pods/db-{ordinal}", labels={"role": "replica" if ordinal else "primary"})
             self.api.objects[f"pods/db-{ordinal}"]["status"]["podIP"] = f"10.0.0.{ordinal}"
-        self.api.put(LEADER, annotations={"leader": "db-0", "renewTime": "1"})
-        self.api.put(SYNC, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
-        self.api.put(CONFIG, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20})})
+        self.leads(leader="db-0", renewTime="1")
+        self.api.put(self.sync_path, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
+        self.api.put(self.config_path, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20, "synchronous_mode": True})})
         self.refusing = set()  # ports of the own member
         self.program.refuses = lambda port: port in self.refusing
         # No probers: each test says who is heard of.
         self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
         self.silent = {"db-0"}
+        self.unheard = set()  # nobody knows yet whether they answer
         self.agreeing = {"db-2"}
+        self.refused = None
         self.program.agrees = lambda member, suspect: member.name in self.agreeing
         self.list_pods()
 
@@ -54,6 +56,8 @@ class WatcherTest(ProgramTest):
             in_between()
             for name, member in self.program.members.others.items():
                 member.heard = self.clock.now - (60 if name in self.silent else 0)
+                member.began = member.heard - (0 if name in self.unheard else 60)
+                member.looked = dict.fromkeys(self.program.PORTS, self.clock.now)
             try:
                 self.program.look()
             except OSError as error:
@@ -61,11 +65,11 @@ class WatcherTest(ProgramTest):
             self.clock.sleep(each)
 
     def renew(self):
-        self.api.patch(LEADER, {"annotations": {"renewTime": str(self.clock.now)}})
+        self.api.patch(self.leader_path, {"annotations": {"renewTime": str(self.clock.now)}})
         self.api.calls.pop()
 
     def leader(self):
-        return self.api.annotations(LEADER).get("leader")
+        return self.api.annotations(self.leader_path).get("leader")
 
     def role(self, name):
         return self.api.objects[f"pods/{name}"]["metadata"]["labels"].get("role")
@@ -73,39 +77,49 @@ class WatcherTest(ProgramTest):
     def written(self):
         return [path for method, path in self.api.calls if method != "GET"]
 
+    def the_lease_cannot_be_read(self):
+        get = self.api.get
+
+        def refuse(path):
+            if path == self.leader_path:
+                raise OSError("the Kubernetes API does not answer")
+            return get(path)
+
+        self.api.get = refuse
+
 
 class Lease(WatcherTest):
     def assert_not_taken(self, seconds=30, **arguments):
         self.look(seconds, **arguments)
         self.assertEqual(self.leader(), "db-0")
-        self.assertNotIn(SYNC, self.written())
+        self.assertNotIn(self.sync_path, self.written())
 
     def test_it_is_taken_after_three_seconds(self):
         self.assert_not_taken(2.9)
         self.look(0.9)
         self.assertIsNone(self.leader())
-        self.assertEqual(self.api.annotations(LEADER)["renewTime"], "1", "the rest stays")
+        self.assertEqual(self.api.annotations(self.leader_path)["renewTime"], "1", "the rest stays")
 
     def test_sync_is_touched_first_and_keeps_what_it_says(self):
         self.look(4)
-        self.assertEqual(self.written()[:2], [SYNC, LEADER])
-        touched = self.api.annotations(SYNC)
+        self.assertEqual(self.written()[:2], [self.sync_path, self.leader_path])
+        touched = self.api.annotations(self.sync_path)
         self.assertTrue(touched.pop("pgk/lease-taken").startswith("db-0 by db-1"))
         self.assertEqual(touched, {"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
 
     def test_a_writer_with_the_former_version_of_sync_is_refused_afterwards(self):
-        former = self.api.get(SYNC)["metadata"]["resourceVersion"]
+        former = self.api.get(self.sync_path)["metadata"]["resourceVersion"]
         self.look(4)
         self.assertIsNone(self.leader())
         with self.assertRaises(self.pgk.ApiError) as refused:
-            self.api.patch(SYNC, {"resourceVersion": former, "annotations": {"sync_standby": None}})
+            self.api.patch(self.sync_path, {"resourceVersion": former, "annotations": {"sync_standby": None}})
         self.assertEqual(refused.exception.status, 409)
 
     def test_a_writer_with_the_former_version_of_the_lease_is_refused_afterwards(self):
-        former = self.api.get(LEADER)["metadata"]["resourceVersion"]
+        former = self.api.get(self.leader_path)["metadata"]["resourceVersion"]
         self.look(4)
         with self.assertRaises(self.pgk.ApiError) as refused:
-            self.api.patch(LEADER, {"resourceVersion": former, "annotations": {"renewTime": "2"}})
+            self.api.patch(self.leader_path, {"resourceVersion": former, "annotations": {"renewTime": "2"}})
         self.assertEqual(refused.exception.status, 409)
 
     def test_not_from_a_primary_that_answers(self):
@@ -168,7 +182,7 @@ class Lease(WatcherTest):
 
     def test_its_age_begins_anew_after_a_look_that_failed(self):
         self.look(2)
-        self.api.before["GET", LEADER] = lambda: setattr(self.api, "away", True)
+        self.api.before["GET", self.leader_path] = lambda: setattr(self.api, "away", True)
         self.look(0.3)
         self.api.away = False
         self.assert_not_taken(2.9)
@@ -176,22 +190,22 @@ class Lease(WatcherTest):
     def test_not_without_the_synchronous_standby(self):
         for standby in "db-3", "", None, "db-11,db-22", "db-0":
             with self.subTest(standby):
-                self.api.patch(SYNC, {"annotations": {"sync_standby": standby}})
+                self.api.patch(self.sync_path, {"annotations": {"sync_standby": standby}})
                 self.api.calls.clear()
                 self.assert_not_taken(8)
 
     def test_any_witness_may_be_the_synchronous_standby(self):
-        self.api.patch(SYNC, {"annotations": {"sync_standby": "db-2"}})
+        self.api.patch(self.sync_path, {"annotations": {"sync_standby": "db-2"}})
         self.look(4)
         self.assertIsNone(self.leader())
 
     def test_not_if_sync_is_of_another_primary(self):
-        self.api.patch(SYNC, {"annotations": {"leader": "db-2"}})
+        self.api.patch(self.sync_path, {"annotations": {"leader": "db-2"}})
         self.api.calls.clear()
         self.assert_not_taken()
 
     def test_not_without_the_object_sync(self):
-        del self.api.objects[SYNC]
+        del self.api.objects[self.sync_path]
         self.look(30)
         self.assertEqual(self.leader(), "db-0")
 
@@ -201,33 +215,33 @@ class Lease(WatcherTest):
 
     def test_not_if_it_was_renewed_in_between(self):
         self.look(2.9)
-        self.api.before["PATCH", SYNC] = self.renew
+        self.api.before["PATCH", self.sync_path] = self.renew
         self.look(0.9)
-        self.assertIn(SYNC, self.written())
+        self.assertIn(self.sync_path, self.written())
         self.assertEqual((self.leader(), self.refused), ("db-0", 409))
 
     def test_not_if_it_was_renewed_just_before_it_is_taken(self):
         self.look(2.9)
-        self.api.before["PATCH", LEADER] = self.renew
+        self.api.before["PATCH", self.leader_path] = self.renew
         self.look(0.9)
         self.assertEqual((self.leader(), self.refused), ("db-0", 409))
 
     def test_not_if_sync_was_written_in_between(self):
         self.look(2.9)
-        self.api.before["PATCH", SYNC] = lambda: self.api.patch(SYNC, {"annotations": {"sync_standby": None}})
+        self.api.before["PATCH", self.sync_path] = lambda: self.api.patch(self.sync_path, {"annotations": {"sync_standby": None}})
         self.look(0.9)
         self.assertEqual((self.leader(), self.refused), ("db-0", 409))
-        self.assertNotIn(LEADER, self.written())
+        self.assertNotIn(self.leader_path, self.written())
 
     def test_a_renewal_of_the_former_lease_ends_the_taking_for_three_seconds(self):
         self.look(2.9)
-        self.api.before["PATCH", SYNC] = self.renew
+        self.api.before["PATCH", self.sync_path] = self.renew
         self.look(0.5)
         self.api.calls.clear()
         self.assert_not_taken(2.5)
 
     def test_not_if_the_api_goes_away_at_any_step(self):
-        for step in ("GET", LEADER), ("GET", SYNC), ("PATCH", SYNC), ("PATCH", LEADER):
+        for step in ("GET", self.leader_path), ("GET", self.sync_path), ("PATCH", self.sync_path), ("PATCH", self.leader_path):
             with self.subTest(step):
                 self.setUp()
                 self.look(2.9)
@@ -246,13 +260,26 @@ class Lease(WatcherTest):
         self.assert_not_taken()
 
     def test_not_while_patroni_is_paused(self):
-        self.api.patch(CONFIG, {"annotations": {"config": json.dumps({"pause": True})}})
+        self.api.patch(self.config_path, {"annotations": {"config": json.dumps({"pause": True, "synchronous_mode": True})}})
         self.api.calls.clear()
         self.assert_not_taken()
 
+    def test_not_from_an_asynchronous_cluster(self):
+        for dynamic in json.dumps({"synchronous_mode": False}), json.dumps({"ttl": 20}), "{}", None:
+            with self.subTest(dynamic):
+                self.api.patch(self.config_path, {"annotations": {"config": dynamic}})
+                self.api.calls.clear()
+                self.assert_not_taken(8)
+
+    def test_by_one_write_that_leaves_no_address_behind(self):
+        self.look(4)
+        (path, body), = [(path, body) for path, body in self.api.bodies if path == self.leader_path]
+        self.assertEqual(body["metadata"]["annotations"], {"leader": None})
+        self.assertEqual(body.get("subsets"), [] if self.use_endpoints else None)
+
     def test_not_from_a_later_holder_who_is_heard(self):
         self.look(2.9)
-        self.api.patch(LEADER, {"annotations": {"leader": "db-2"}})
+        self.api.patch(self.leader_path, {"annotations": {"leader": "db-2"}})
         self.look(20)
         self.assertEqual(self.leader(), "db-2")
 
@@ -263,8 +290,8 @@ class OwnLease(WatcherTest):
     def setUp(self):
         super().setUp()
         self.silent = set()
-        self.api.put(LEADER, annotations={"leader": "db-1"})
-        self.api.put(SYNC, annotations={"leader": "db-1", "sync_standby": "db-2"})
+        self.leads(leader="db-1", renewTime="1")
+        self.api.put(self.sync_path, annotations={"leader": "db-1", "sync_standby": "db-2"})
         self.refusing = {5432, 8008}
 
     def test_it_is_given_up_when_both_ports_refuse(self):
@@ -272,7 +299,7 @@ class OwnLease(WatcherTest):
         self.assertEqual(self.leader(), "db-1")
         self.look(0.8)
         self.assertIsNone(self.leader())
-        self.assertEqual(self.written(), [SYNC, LEADER])
+        self.assertEqual(self.written(), [self.sync_path, self.leader_path])
 
     def test_it_is_kept_if_one_of_them_lives(self):
         for port in 5432, 8008:
@@ -294,32 +321,63 @@ class OwnLease(WatcherTest):
         self.look(8)
         self.assertEqual((self.leader(), self.written()), ("db-1", []))
 
+    def test_it_is_kept_if_nothing_was_heard_of_the_standby_yet(self):
+        self.unheard = {"db-2"}
+        self.look(8)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_it_is_kept_with_a_list_of_members_that_may_be_old(self):
+        self.program.members.current = False
+        self.look(8)
+        self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_it_is_kept_while_it_cannot_be_read(self):
+        self.look(0.7)
+        self.the_lease_cannot_be_read()
+        self.look(8)
+        self.assertEqual((self.leader(), self.written(), self.refused), ("db-1", [], None))
+
     def test_it_is_kept_while_patroni_is_paused(self):
-        self.api.patch(CONFIG, {"annotations": {"config": json.dumps({"pause": True})}})
+        self.api.patch(self.config_path, {"annotations": {"config": json.dumps({"pause": True, "synchronous_mode": True})}})
         self.api.calls.clear()
         self.look(8)
         self.assertEqual((self.leader(), self.written()), ("db-1", []))
 
     def test_another_members_lease_is_not_its_business(self):
-        self.api.put(LEADER, annotations={"leader": "db-0"})
+        self.leads(leader="db-0", renewTime="1")
         self.look(8)
         self.assertEqual(self.leader(), "db-0")
 
     def test_it_is_kept_if_it_was_renewed_in_between(self):
-        self.api.before["PATCH", LEADER] = self.renew
+        self.api.before["PATCH", self.leader_path] = self.renew
         self.look(1.5)
         self.assertEqual((self.leader(), self.refused), ("db-1", 409))
 
-    # Known: while another member leads, nobody takes `refused_since` back.
-    @expectedFailure
     def test_a_refusal_of_long_ago_does_not_count(self):
         self.look(1.5)
         self.refusing = set()
         self.look(60)
-        self.api.put(LEADER, annotations={"leader": "db-1"})
+        self.leads(leader="db-1", renewTime="1")
         self.refusing = {5432, 8008}
         self.look(0.1)
         self.assertEqual(self.leader(), "db-1")
+
+    def test_a_refusal_while_another_member_leads_does_not_count(self):
+        self.leads(leader="db-0")
+        self.look(8)
+        self.leads(leader="db-1")
+        self.look(0.7)
+        self.assertEqual(self.leader(), "db-1")
+        self.look(0.8)
+        self.assertIsNone(self.leader())
+
+
+class LeaseByEndpoints(Lease):
+    use_endpoints = True
+
+
+class OwnLeaseByEndpoints(OwnLease):
+    use_endpoints = True
 
 
 class Label(WatcherTest):
@@ -342,6 +400,16 @@ class Label(WatcherTest):
         self.silent = {"db-0", "db-2"}
         self.look(30)
         self.assertEqual((self.role("db-0"), self.role("db-2")), ("primary", "replica"))
+
+    def test_not_while_the_lease_cannot_be_read(self):
+        self.the_lease_cannot_be_read()
+        self.look(8)
+        self.assertEqual((self.written(), self.refused), ([], None))
+
+    def test_not_with_a_list_of_members_that_may_be_old(self):
+        self.program.members.current = False
+        self.look(8)
+        self.assertEqual(self.written(), [])
 
     def test_in_a_cluster_of_two_by_the_only_witness(self):
         del self.api.objects["pods/db-0"]
@@ -385,8 +453,8 @@ class Volume(WatcherTest):
     def setUp(self):
         super().setUp()
         self.silent = set()
-        self.api.put(LEADER, annotations={"leader": "db-1"})
-        self.api.put(SYNC, annotations={"leader": "db-1", "sync_standby": "db-0"})
+        self.leads(leader="db-1", renewTime="1")
+        self.api.put(self.sync_path, annotations={"leader": "db-1", "sync_standby": "db-0"})
         self.api.put(self.claim)
         self.deleted(GONE)
         self.new_pod(NO_PLACE)
@@ -452,19 +520,62 @@ class Volume(WatcherTest):
                 self.assert_not_replaced()
 
     def test_only_by_the_primary(self):
-        self.api.put(LEADER, annotations={"leader": "db-0"})
+        self.leads(leader="db-0", renewTime="1")
         self.assert_not_replaced()
 
     def test_only_with_a_synchronous_standby(self):
         for sync in {"leader": "db-1"}, {"leader": "db-0", "sync_standby": "db-0"}, {"leader": "db-1", "sync_standby": "db-9"}:
             with self.subTest(sync):
-                self.api.put(SYNC, annotations=sync)
+                self.api.put(self.sync_path, annotations=sync)
                 self.assert_not_replaced()
 
     def test_only_with_a_synchronous_standby_that_answers(self):
         self.silent = {"db-0"}
         self.agreeing = set()
         self.assert_not_replaced()
+
+    def test_only_with_a_synchronous_standby_that_was_heard_of(self):
+        self.unheard = {"db-0"}
+        self.assert_not_replaced()
+
+    def test_not_with_a_list_of_members_that_may_be_old(self):
+        self.program.members.current = False
+        self.assert_not_replaced()
+
+    def test_not_while_the_lease_cannot_be_read(self):
+        self.program.lease.look()
+        self.api.calls.clear()
+        self.the_lease_cannot_be_read()
+        self.assert_not_replaced()
+
+    def test_the_pod_whose_machine_is_gone_is_waited_out(self):
+        for word in {}, {"pgk/volume": "data"}, {"pgk/volume": "unusable"}:
+            with self.subTest(word):
+                self.new_pod(NO_PLACE, **word)
+                self.deleted(GONE)
+                self.list_pods()
+                self.assert_not_replaced()
+                del self.program.members.pods["db-2"]
+                self.assert_not_replaced()
+        self.new_pod(NO_PLACE)
+        self.look(0.4)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
+
+    def test_a_claim_that_is_gone_already_is_not_missed(self):
+        del self.api.objects[self.claim]
+        self.look(0.4)
+        self.assertEqual(self.written(), ["pods/db-2"])
+
+    def test_the_garbage_collectors_word_is_heard_before_the_pod_is_gone(self):
+        pod = self.api.get("pods/db-2")
+        pod["status"]["conditions"] = [GONE]
+        for change in "ADDED", "MODIFIED", "DELETED":
+            with self.subTest(change):
+                self.program.members.collected.clear()
+                self.program.members.current = True
+                self.follow([(change, pod)])
+                uid, when = self.program.members.collected["db-2"]
+                self.assertEqual((uid, when), (pod["metadata"]["uid"], self.clock.now))
 
     def test_not_after_half_an_hour(self):
         self.clock.now += 1801
@@ -477,8 +588,6 @@ class Volume(WatcherTest):
         self.assertEqual(self.refused, 409)
         self.assertIn("pods/db-2", self.api.objects)
 
-    # Known: a claim that is gone already (a first attempt that failed half-way) is a TypeError at every look.
-    @expectedFailure
     def test_a_replacement_that_failed_half_way_is_finished(self):
         self.api.before["DELETE", "pods/db-2"] = lambda: setattr(self.api, "away", True)
         self.look(0.4)
@@ -486,8 +595,6 @@ class Volume(WatcherTest):
         self.look(0.4)
         self.assertNotIn("pods/db-2", self.api.objects)
 
-    # Known: follow() notes the deletion before it forgets the pod, whose old word `data` then counts.
-    @expectedFailure
     def test_the_old_pods_word_is_not_taken_for_the_new_ones(self):
         self.program.members.collected.clear()
         self.new_pod(**{"pgk/volume": "data"})
@@ -508,14 +615,13 @@ class Volume(WatcherTest):
         class End(BaseException):
             pass
 
-        def end():
+        def watch(_path):
+            yield from changes
             raise End
 
-        self.program.Api = lambda: types.SimpleNamespace(watch=lambda _: iter(changes))
-        self.clock.on_sleep = end
+        self.program.Api = lambda: types.SimpleNamespace(watch=watch)
         with self.assertRaises(End):
             self.program.members.follow()
-        self.clock.on_sleep = lambda: None
 
 
 class Pods(WatcherTest):
@@ -580,14 +686,54 @@ class Pods(WatcherTest):
         self.list_pods()
         self.assertEqual(before, self.program.members.others)
 
-    # Known: http.client.IncompleteRead is no OSError; the thread ends, and `current` stays True.
-    @expectedFailure
     def test_a_watch_that_is_cut_off_is_begun_again(self):
-        def cut():
-            yield "LISTED", None
-            raise http.client.IncompleteRead(b"")
+        for error in OSError("cut off"), http.client.IncompleteRead(b""), TypeError(), AttributeError():
+            with self.subTest(error):
+                seen = []
 
-        self.watch(cut)
+                def cut():
+                    yield "LISTED", None
+                    seen.append(self.program.members.current)
+                    raise error
+
+                def listing():
+                    seen.append(self.program.members.current)
+                    yield "LISTED", None
+
+                began = self.clock.now
+                self.watch(cut, listing)
+                self.assertEqual((seen, self.clock.now - began), ([True, False], 1))
+
+    def test_a_watch_that_the_server_ends_is_begun_again_at_once(self):
+        def listing():
+            yield "ADDED", self.pod("db-5", "10.0.0.5")
+            yield "LISTED", None
+
+        began = self.clock.now
+        self.watch(listing, listing)
+        self.assertEqual((self.others(), self.clock.now), ({"db-5": "10.0.0.5"}, began))
+
+
+class Looks(ProgramTest):
+    """The loop of the looks."""
+
+    def test_it_looks_again_whatever_went_wrong(self):
+        class End(BaseException):
+            pass
+
+        self.load("watcher", "db-1")
+        nothing = types.SimpleNamespace(start=lambda: None, serve_forever=None)
+        self.program.threading = types.SimpleNamespace(Thread=lambda **_: nothing)
+        self.program.Door = lambda *_: nothing
+        self.program.signal = types.SimpleNamespace(signal=lambda *_: None, SIGTERM=15)
+        errors = [self.pgk.ApiError(409, ""), self.pgk.ApiError(403, ""), OSError(), ValueError(), KeyError(), TypeError()]
+
+        def look():
+            raise errors.pop(0) if errors else End
+
+        self.program.look = look
+        with self.assertRaises(End):
+            self.program.main()
 
 
 class Silence(ProgramTest):
@@ -665,7 +811,8 @@ class Silence(ProgramTest):
         suspect, well = (types.SimpleNamespace(address=address, silent=lambda silent=silent: silent)
                          for address, silent in (("10.0.0.0", True), ("10.0.0.2", False)))
         program.members.others = {"db-0": suspect, "db-2": well}
-        door = program.Door(("127.0.0.1", 0), program.Answer)
+        with mock.patch("socket.getfqdn", side_effect=AssertionError("the DNS may be away")):
+            door = program.Door(("127.0.0.1", 0), program.Answer)
         threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True).start()
         program.PORT = door.server_address[1]
         asked = types.SimpleNamespace(address="127.0.0.1")
@@ -715,7 +862,12 @@ class Starved(ProgramTest):
             raise TimeoutError
 
         self.program.socket = types.SimpleNamespace(create_connection=connect)
+        self.clock.on_sleep = self.other_prober
         self.program.Member.listen(self.member, 5432)
+
+    def other_prober(self):
+        """The one that tries 8008 has just looked, too, and heard nothing."""
+        self.member.looked[8008] = self.clock.now
 
     def test_it_has_heard_silence_if_it_looked_in_time(self):
         self.attempts(0.8, 0.8, 0.8)
@@ -731,15 +883,52 @@ class Starved(ProgramTest):
             self.member.left = self.clock.now > 1005
             raise OSError(113, "No route to host")
 
+        self.clock.on_sleep = self.other_prober
         self.program.socket = types.SimpleNamespace(create_connection=unreachable)
         self.program.Member.listen(self.member, 5432)
         self.assertTrue(self.member.silent())
 
-    # Known: until the late attempt has ended, a watcher that was frozen takes its own absence for silence.
-    @expectedFailure
     def test_nobody_is_silent_just_after_the_watcher_was_frozen(self):
         self.clock.now += 30
         self.assertFalse(self.member.silent())
+        self.attempts(0.8, 0.8, 0.8, 0.8)
+        self.assertTrue(self.member.silent())
+        self.clock.now += 30
+        self.assertFalse(self.member.silent())
+
+    def test_both_probers_must_have_looked(self):
+        self.other_prober = lambda: None
+        self.attempts(0.8, 0.8, 0.8)
+        self.assertFalse(self.member.silent())
+
+    def test_who_was_never_heard_of_is_not_well(self):
+        self.assertFalse(self.member.well())
+        self.attempts(0.8, 0.8)
+        self.assertFalse(self.member.well())
+
+    def test_who_answers_is_well_until_it_is_silent(self):
+        for refusal in None, ConnectionRefusedError:
+            with self.subTest(refusal):
+                self.setUp()
+
+                def connect(address, timeout):
+                    self.clock.now += 0.1
+                    self.member.left = True
+                    if refusal:
+                        raise refusal
+                    return types.SimpleNamespace(close=lambda: None)
+
+                self.clock.on_sleep = self.other_prober
+                self.program.socket = types.SimpleNamespace(create_connection=connect)
+                self.member.listen(5432)
+                self.assertTrue(self.member.well())
+                self.member.left = False
+                self.attempts(0.8, 0.8, 0.8)
+                self.assertFalse(self.member.well())
+
+    def test_nobody_is_well_just_after_the_watcher_was_frozen(self):
+        self.attempts(30)
+        self.assertFalse(self.member.well())
 
 
 if __name__ == "__main__":
