@@ -80,8 +80,10 @@ fn survives_nodes(pg: &Instance, events: &[&str], away: &str, limit: Duration) {
 #[test]
 fn the_primary_fails() {
     let Some(pg) = Instance::start_of("q2", "promote", &[]) else { return };
-    let list = pg.shell(&pg.primary(), "patronictl list").expect("patronictl answers");
-    assert!(list.contains("Leader") && list.contains("Sync Standby"), "{list}");
+    eventually("a synchronous standby", secs(30), || {
+        let list = pg.shell(&pg.primary(), "patronictl list")?;
+        expect(list.contains("Leader") && list.contains("Sync Standby"), list)
+    });
 
     let events = "[{event: switchover}, {event: pod-delete}, {event: pod-force}, {event: postgres-kill},
         {event: volume-delete}, {event: pod-delete, target: replica}]";
@@ -230,7 +232,9 @@ fn a_cluster_that_is_changed() {
 /// What a lone primary does.
 #[test]
 fn without_a_standby() {
-    let Some(pg) = Instance::start_of("q2", "alone", &["replicas=1"]) else { return };
+    let Some(pg) = Instance::prepare_for("q2", "alone") else { return };
+    pg.apply(&["replicas=1"]);
+    pg.wait_until_streaming(1);
     let insert = "CREATE TABLE IF NOT EXISTS alone (n int); INSERT INTO alone VALUES (1)";
     let client = pg.client();
     let scale = |count: &str| {
