@@ -25,8 +25,7 @@ deny:
 
 # The nodes have the image of tp8/Q2/Containerfile. PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
 # and PGK_NODE_HEAL are the commands that take nodes away and give them back, with {node} for the name;
-# PGK_CONTAINER_KILL kills {container} on {node}; PGK_API_OFF and PGK_API_ON take the API server away and
-# bring it back. What has no command is skipped.
+# PGK_CONTAINER_KILL kills {container} on {node}. What has no command is skipped.
 #
 # The cluster tests, on the cluster of KUBECONFIG
 cluster:

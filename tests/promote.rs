@@ -94,24 +94,6 @@ fn the_primary_fails() {
     survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
     survives_nodes(&pg, &["node-delete"], "150s", secs(15));
     survives_nodes(&pg, &["all-off"], "120s", secs(100));
-    the_api_server_is_away(&pg);
-}
-
-/// Writes go on: every member tells the primary that it may.
-fn the_api_server_is_away(pg: &Instance) {
-    let (Some(off), Some(on)) = (machine::command("PGK_API_OFF"), machine::command("PGK_API_ON")) else {
-        return;
-    };
-    let primary = pg.primary();
-    let client = pg.client();
-    let writing = client.keep_writing();
-    machine::shell(&off).expect("the API server is away");
-    sleep(secs(60));
-    machine::shell(&on).expect("the API server is back");
-    let log = writing.stop();
-    println!("the_api_server_is_away: for 60 s; writes: {log}");
-    log.assert_gap(secs(5));
-    assert_eq!(pg.primary().name, primary.name, "nobody else became primary");
 }
 
 #[test]

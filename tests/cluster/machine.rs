@@ -80,7 +80,6 @@ impl Drop for Lost<'_> {
     }
 }
 
-/// Runs a command that the environment gave.
-pub(crate) fn shell(command: &str) -> Result<(), String> {
+fn shell(command: &str) -> Result<(), String> {
     run(Command::new("sh").args(["-c", command]), "", Duration::from_secs(60)).map(drop)
 }
