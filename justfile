@@ -36,8 +36,7 @@ measure times="3":
     #!/usr/bin/env bash
     set -euo pipefail
     {
-        echo "# just measure {{times}}, $(date --utc +%Y-%m-%d), commit $(git rev-parse --short HEAD)"
-        echo "# $(kubectl version | sed -n "s/^Server Version: /Kubernetes /p"), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
+        just _heading measure {{times}}
         for ((run = 1; run <= {{times}}; run++)); do
             echo "## run $run"
             just cluster 2>&1 | tee /dev/stderr | grep -oE '[a-z_]+: .*[0-9] (s|ms).*|^test result.*' || true
@@ -66,8 +65,7 @@ measure-q2 times="5" all_off="2" random="0" *settings="":
     }
     events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut)
     {
-        echo "# just measure-q2 {{times}} {{all_off}} {{random}} {{settings}}, $(date --utc +%Y-%m-%d), commit $(git rev-parse --short HEAD)"
-        echo "# $(kubectl version | sed -n "s/^Server Version: /Kubernetes /p"), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
+        just _heading measure-q2 {{times}} {{all_off}} {{random}} {{settings}}
         for event in "${events[@]}"; do echo "- {event: $event, repeat: {{times}}}"; done | drill 20s
         echo "- {event: node-delete, repeat: {{times}}}" | drill 150s
         [ {{all_off}} = 0 ] || echo "- {event: all-off, repeat: {{all_off}}}" | drill 150s
@@ -75,6 +73,11 @@ measure-q2 times="5" all_off="2" random="0" *settings="":
             echo "- {event: ${events[RANDOM % ${#events[@]}]}}"
         done | drill 20s
     } | tee docs/proof/q2.txt
+
+# What was run, when and where: the first lines of every measurement
+_heading +recipe:
+    @echo "# just {{recipe}}, $(date --utc +%Y-%m-%d), commit $(git rev-parse --short HEAD)"
+    @echo "# $(kubectl version | sed -n "s/^Server Version: /Kubernetes /p"), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
 
 # Render tp8/ again
 tp8:

@@ -9,26 +9,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "cluster/client.rs"]
-mod client;
-#[path = "cluster/command.rs"]
-mod command;
-#[path = "cluster/instance.rs"]
-mod instance;
-#[path = "cluster/machine.rs"]
-mod machine;
+#[path = "cluster/mod.rs"]
+mod cluster;
+mod support;
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use client::{RO, RW};
-use command::{eventually, expect, seconds};
-use instance::{Delete, Instance};
-use machine::Machines;
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
+use cluster::client::{RO, RW};
+use cluster::command::{eventually, expect, seconds, secs};
+use cluster::instance::{Delete, Instance, Pod};
+use cluster::machine::Machines;
 
 #[test]
 fn apply_on_an_empty_cluster() {
@@ -191,7 +182,7 @@ fn primary_pod_deleted_and_postgres_killed() {
             expect(rows.parse::<u32>().is_ok_and(|rows| rows >= 10), rows)
         });
         let primary = pg.primary();
-        let gone = |now: &instance::Pod| now.uid != primary.uid || now.restarts > primary.restarts;
+        let gone = |now: &Pod| now.uid != primary.uid || now.restarts > primary.restarts;
         match what {
             "pod deleted" => pg.delete_pod(&primary, Delete::Gracefully),
             _ => drop(
@@ -255,7 +246,7 @@ fn primary_volume_lost() {
     reads.assert_gap(secs(3));
 
     // The way back.
-    let received = |replica: &&instance::Pod| -> u64 {
+    let received = |replica: &&Pod| -> u64 {
         let bytes =
             pg.sql(replica, "SELECT pg_last_wal_receive_lsn() - '0/0'::pg_lsn").expect("the replica answers");
         bytes.parse().expect("a position in the WAL")

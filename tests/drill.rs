@@ -3,33 +3,19 @@
 //! from the network and how to connect it again.
 
 #![cfg(feature = "drill")]
-#![allow(
-    missing_docs,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "cluster/client.rs"]
-mod client;
-#[path = "cluster/command.rs"]
-mod command;
-#[path = "cluster/drills.rs"]
-mod drills;
-#[path = "cluster/instance.rs"]
-mod instance;
-#[path = "cluster/machine.rs"]
-mod machine;
+#[path = "cluster/mod.rs"]
+mod cluster;
 mod support;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drills::{assert_clean, drill, ms, passes, runs};
-use instance::Instance;
+use cluster::drills::{assert_clean, drill, ms, passes, runs};
+use cluster::instance::Instance;
+use cluster::{command, machine};
 use serde_json::Value;
 
 /// A drill whose load has been running for some seconds.

@@ -2,38 +2,20 @@
 //! `cluster.rs` needs, and the image of `tp8/Q2/Containerfile` on every node.
 
 #![cfg(feature = "drill")]
-#![allow(
-    missing_docs,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "cluster/client.rs"]
-mod client;
-#[path = "cluster/command.rs"]
-mod command;
-#[path = "cluster/drills.rs"]
-mod drills;
-#[path = "cluster/instance.rs"]
-mod instance;
-#[path = "cluster/machine.rs"]
-mod machine;
+#[path = "cluster/mod.rs"]
+mod cluster;
 mod support;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use client::{RO, RW};
-use command::{eventually, expect, seconds};
-use drills::{ms, passes, runs};
-use instance::Instance;
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
+use cluster::client::{RO, RW};
+use cluster::command::{eventually, expect, seconds, secs};
+use cluster::drills::{ms, passes, runs};
+use cluster::instance::{Instance, Pod};
+use cluster::machine;
 
 /// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just measure-q2`;
 /// a test must also pass on a busy machine.)
@@ -46,9 +28,9 @@ fn survives(pg: &Instance, plan: &str, commands: &[&str], limit: Duration) {
     }
 }
 
-/// The arguments for the events of whole nodes that the environment has commands for, and the plan of these
-/// events. The longest that a node is away is `away`.
-fn node_events(events: &[&str], away: &str) -> (String, Vec<String>) {
+/// The same for the events of whole nodes that the environment has commands for. The longest that a node is
+/// away is `away`.
+fn survives_nodes(pg: &Instance, events: &[&str], away: &str, limit: Duration) {
     let mut plan = Vec::new();
     let mut arguments = vec!["--node-on-after".to_owned(), away.to_owned()];
     for event in events {
@@ -67,14 +49,26 @@ fn node_events(events: &[&str], away: &str) -> (String, Vec<String>) {
         }
         plan.push(format!("{{event: {event}}}"));
     }
-    (format!("[{}]", plan.join(", ")), arguments)
+    if !plan.is_empty() {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        survives(pg, &format!("[{}]", plan.join(", ")), &arguments, limit);
+    }
 }
 
-fn survives_nodes(pg: &Instance, events: &[&str], away: &str, limit: Duration) {
-    let (plan, arguments) = node_events(events, away);
-    if plan != "[]" {
-        survives(pg, &plan, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), limit);
-    }
+fn members(pg: &Instance) -> Vec<Pod> {
+    [vec![pg.primary()], pg.replicas()].concat()
+}
+
+/// So many members, whatever `replicas` says, until it is applied again.
+fn scale(pg: &Instance, count: u8) {
+    pg.kubectl(&["scale", "statefulset", "pg", &format!("--replicas={count}")]).expect("the set is scaled");
+}
+
+fn wait_until_no_member_is_left(pg: &Instance) {
+    eventually("no member", secs(120), || {
+        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
+        expect(pods.is_empty(), pods)
+    });
 }
 
 #[test]
@@ -106,12 +100,12 @@ fn the_lease_in_endpoints() {
 /// The parameters of `settings` reach every member by `kubectl apply` alone; whether PostgreSQL was restarted.
 fn parameter_arrives(pg: &Instance, settings: &[&str], name: &str, value: &str) -> bool {
     let started = "SELECT pg_postmaster_start_time()";
-    let members = || [vec![pg.primary()], pg.replicas()].concat();
-    let before: Vec<_> = members().iter().map(|pod| pg.sql(pod, started).expect("a time")).collect();
+    let starts = || members(pg).iter().map(|pod| pg.sql(pod, started).expect("a time")).collect::<Vec<_>>();
+    let before = starts();
     let begin = Instant::now();
     pg.apply(settings);
     eventually(&format!("{name} = {value} on every member"), secs(90), || {
-        let members = members();
+        let members = members(pg);
         expect(members.len() == 3, members.len())?;
         for pod in members {
             let now = pg.sql(&pod, &format!("SHOW {name}"))?;
@@ -120,16 +114,14 @@ fn parameter_arrives(pg: &Instance, settings: &[&str], name: &str, value: &str) 
         Ok(())
     });
     println!("parameter_arrives: {name} on every member after {}", seconds(begin.elapsed()));
-    let after: Vec<_> = members().iter().map(|pod| pg.sql(pod, started).expect("a time")).collect();
-    before != after
+    before != starts()
 }
 
 #[test]
 fn a_cluster_that_is_changed() {
     let Some(pg) = Instance::start_of("q2", "changes", &[]) else { return };
     let uids = |pg: &Instance| {
-        let mut all: Vec<_> =
-            [vec![pg.primary()], pg.replicas()].concat().into_iter().map(|pod| pod.uid).collect();
+        let mut all: Vec<_> = members(pg).into_iter().map(|pod| pod.uid).collect();
         all.sort();
         all
     };
@@ -167,10 +159,7 @@ fn a_cluster_that_is_changed() {
 
     // The set is deleted and applied again.
     pg.kubectl(&["delete", "statefulset", "pg"]).expect("the set is deleted");
-    eventually("no member", secs(120), || {
-        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
-        expect(pods.is_empty(), pods)
-    });
+    wait_until_no_member_is_left(&pg);
     let begin = Instant::now();
     pg.apply(&[]);
     pg.wait_until_streaming(2);
@@ -179,11 +168,8 @@ fn a_cluster_that_is_changed() {
     assert_eq!(pg.sql(&pg.primary(), count).expect("the data"), "100");
 
     // Patroni's objects are gone, and the volume of pg-0, which may make a new database, as well.
-    pg.kubectl(&["scale", "statefulset", "pg", "--replicas=0"]).expect("the set is scaled");
-    eventually("no member", secs(120), || {
-        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
-        expect(pods.is_empty(), pods)
-    });
+    scale(&pg, 0);
+    wait_until_no_member_is_left(&pg);
     pg.kubectl(&["delete", "configmaps", "pg-rw-leader", "pg-rw-config", "pg-rw-sync"])
         .expect("they are deleted");
     pg.kubectl(&["delete", "pvc", "data-pg-0"]).expect("the volume is deleted");
@@ -192,11 +178,8 @@ fn a_cluster_that_is_changed() {
     assert_eq!(pg.sql(&pg.primary(), count).expect("the data"), "100");
 
     // All volumes are gone, and Patroni's objects are left.
-    pg.kubectl(&["scale", "statefulset", "pg", "--replicas=0"]).expect("the set is scaled");
-    eventually("no member", secs(120), || {
-        let pods = pg.kubectl(&["get", "pods", "--selector=cluster-name", "--output=name"])?;
-        expect(pods.is_empty(), pods)
-    });
+    scale(&pg, 0);
+    wait_until_no_member_is_left(&pg);
     pg.kubectl(&["delete", "pvc", "--all"]).expect("the volumes are deleted");
     pg.apply(&[]);
     eventually("a word for a human", secs(90), || {
@@ -219,22 +202,19 @@ fn without_a_standby() {
     pg.wait_until_streaming(1);
     let insert = "CREATE TABLE IF NOT EXISTS alone (n int); INSERT INTO alone VALUES (1)";
     let client = pg.client();
-    let scale = |count: &str| {
-        pg.kubectl(&["scale", "statefulset", "pg", &format!("--replicas={count}")]).expect("it is scaled");
-    };
     // The last ordinal goes first, so the primary must be the first.
     if pg.primary().name != "pg-0" {
         pg.shell(&pg.primary(), "patronictl switchover --force").expect("a switchover");
         eventually("pg-0 as primary", secs(30), || expect(pg.primary().name == "pg-0", "not yet"));
         pg.wait_until_streaming(1);
     }
-    scale("1");
+    scale(&pg, 1);
     eventually("the primary goes on alone", secs(30), || client.sql(RW, insert));
     eventually("a refusal where no replica is left", secs(30), || match client.sql(RO, "SELECT 1") {
         Err(error) => expect(error.contains("Connection refused"), error),
         Ok(_) => Err("an answer".to_owned()),
     });
-    scale("2");
+    scale(&pg, 2);
     pg.wait_until_streaming(1);
 
     pg.apply(&["replicas=1", "q2.durability=strict"]);
@@ -243,13 +223,13 @@ fn without_a_standby() {
         expect(config.contains("synchronous_mode_strict: true"), config)
     });
     pg.wait_until_streaming(1);
-    scale("1");
+    scale(&pg, 1);
     eventually("the standby is gone", secs(60), || expect(pg.replicas().is_empty(), "not yet"));
     sleep(secs(5));
     let waits =
         client.bash(&format!("timeout 5 psql -qX --host {RW} --command 'INSERT INTO alone VALUES (2)'"));
     assert!(waits.is_err(), "a commit must wait for a standby: {waits:?}");
-    scale("2");
+    scale(&pg, 2);
     pg.wait_until_streaming(1);
     eventually("writes again", secs(30), || client.sql(RW, insert));
 }

@@ -202,7 +202,7 @@ impl Event {
         if self.takes_nodes() {
             let (take, _) = self.commands(commands)?;
             for node in nodes {
-                shell(take, node, "").await?;
+                shell(take, &[("{node}", node)]).await?;
             }
             return Ok(());
         }
@@ -216,7 +216,7 @@ impl Event {
                 Self::ContainerKill => {
                     let kill =
                         self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
-                    shell(kill, &victim.node, &victim.container).await?;
+                    shell(kill, &[("{node}", &victim.node), ("{container}", &victim.container)]).await?;
                 }
                 Self::Switchover => {
                     cluster.exec(&victim.pod, "postgres", &["patronictl", "switchover", "--force"]).await?;
@@ -244,7 +244,7 @@ impl Event {
         for _ in 0..3 {
             let mut still_away = Vec::new();
             for node in away {
-                if let Err(why) = shell(give, node, "").await {
+                if let Err(why) = shell(give, &[("{node}", node)]).await {
                     error = Some(why);
                     still_away.push(node);
                 }
@@ -262,14 +262,15 @@ impl Event {
 /// How long a platform's command may take.
 const COMMAND: Duration = Duration::from_secs(180);
 
-async fn shell(command: &str, node: &str, container: &str) -> anyhow::Result<()> {
-    // Names of nodes are RFC 1123 subdomains, and those of containers hexadecimal; they go into a shell.
-    for name in [node, container] {
+/// Runs a command of the platform, each place in it filled by a name.
+async fn shell(command: &str, names: &[(&str, &str)]) -> anyhow::Result<()> {
+    let mut command = command.to_owned();
+    for (place, name) in names {
+        // Names of nodes are RFC 1123 subdomains, and those of containers hexadecimal; they go into a shell.
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-        ensure!(plain, "{name:?} is no name of a node or a container");
+        ensure!(plain && !name.is_empty(), "{name:?} is no name to put in the place of {place}");
+        command = command.replace(place, name);
     }
-    ensure!(!node.is_empty(), "the pod is on no node");
-    let command = command.replace("{node}", node).replace("{container}", container);
     let mut shell = Command::new("sh");
     // What it prints is for a person: stdout is the drill's own.
     shell.args(["-c", &command]).stdin(Stdio::null()).stdout(std::io::stderr()).kill_on_drop(true);

@@ -31,8 +31,9 @@ pub struct Scenario {
     config: &'static [&'static str],
     /// The templates of the scripts, which another holds.
     scripts: &'static [&'static str],
-    /// Whether the pods run on the image that the rendered Containerfile builds, and not the official one.
-    builds_image: bool,
+    /// The template of the Containerfile that builds the image which the pods run on; without one, it is the
+    /// official image.
+    containerfile: Option<&'static str>,
     /// Whether the pods take up a changed configuration file by themselves, or must be replaced.
     live_config: bool,
     /// The folder's README in French and in English.
@@ -161,7 +162,10 @@ const DEFECT: &str =
 fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
     let names = Names::of(plan.name.as_str());
     let version = plan.postgres.version;
-    let default_image = if scenario.builds_image { version.built_image() } else { version.official_image() };
+    let default_image = match scenario.containerfile {
+        Some(_) => version.built_image(),
+        None => version.official_image(),
+    };
     let values = Values {
         plan,
         scenario: scenario.id,
@@ -191,8 +195,8 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
         Lang::En => english,
     };
     let mut others = vec![Document { path: "README.md".to_owned(), ..render(&readme)? }];
-    if scenario.builds_image {
-        others.push(render(&"q2/Containerfile")?);
+    if let Some(containerfile) = scenario.containerfile {
+        others.push(render(&containerfile)?);
     }
     Ok(Rendered { manifests, others })
 }

@@ -29,7 +29,7 @@ pub static Q1: Scenario = Scenario {
         "q1/follow.sh",
         "q1/ready-replica.sh",
     ],
-    builds_image: false,
+    containerfile: None,
     live_config: false,
     readme: ["q1/README.fr.md", "q1/README.en.md"],
 };

@@ -28,7 +28,7 @@ pub static Q2: Scenario = Scenario {
         "q2/watcher.py",
         "q2/pgk.py",
     ],
-    builds_image: true,
+    containerfile: Some("q2/Containerfile"),
     live_config: true,
     readme: ["q2/README.fr.md", "q2/README.en.md"],
 };

@@ -108,8 +108,15 @@ def join():
     """With data here: at once, or when Patroni's objects were lost, after whoever has the most WAL."""
     log("the volume holds data: joining the cluster with it")
     tell_what_the_volume_holds("data")
-    if patiently("read Patroni's state", is_known):
-        return
+    if not patiently("read Patroni's state", is_known):
+        wait_for_the_most_wal()
+        tell_what_the_volume_holds("data")  # what was told of the WAL is soon out of date
+    if os.path.exists(LEAD):  # done, or somebody else leads already
+        os.remove(LEAD)
+
+
+def wait_for_the_most_wal():
+    """Returns when this member, of all, is to lead, or when another one does."""
     mine = wal_end()
     log(f"Patroni's objects were lost: the member with the most WAL is to lead; this one has it up to {mine}")
     tell_what_the_volume_holds("data", mine)
@@ -164,9 +171,6 @@ def main():
 
     if os.listdir(DATA):
         join()
-        if os.path.exists(LEAD):  # done, or somebody else leads already
-            os.remove(LEAD)
-        tell_what_the_volume_holds("data")  # what was told of the WAL is soon out of date
         first = False
     else:
         tell_what_the_volume_holds("empty")

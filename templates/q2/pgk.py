@@ -74,13 +74,16 @@ class Api:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         return {"Authorization": "Bearer " + read(ACCOUNT + "token"), "Content-Type": kind}
 
-    def call(self, method, path, body=None):
+    def url(self, path):
         group = "/apis/discovery.k8s.io/v1" if path.startswith("endpointslices") else "/api/v1"
+        return f"{group}/namespaces/{NAMESPACE}/{path}"
+
+    def call(self, method, path, body=None):
         fresh = self.connection is None
         try:
             if fresh:
                 self.connection = self.connect(self.timeout)
-            self.connection.request(method, f"{group}/namespaces/{NAMESPACE}/{path}", body and json.dumps(body), self.headers(method))
+            self.connection.request(method, self.url(path), body and json.dumps(body), self.headers(method))
             response = self.connection.getresponse()
             text = response.read().decode()
         except (OSError, http.client.HTTPException) as error:
@@ -122,7 +125,7 @@ class Api:
         connection = self.connect(timeout=30)
         query = f"watch=1&timeoutSeconds=25&resourceVersion={answer['metadata']['resourceVersion']}"
         try:
-            connection.request("GET", f"/api/v1/namespaces/{NAMESPACE}/{path}&{query}", None, self.headers())
+            connection.request("GET", self.url(f"{path}&{query}"), None, self.headers())
             for line in connection.getresponse():
                 event = json.loads(line)
                 if event["type"] == "ERROR":

@@ -41,13 +41,12 @@ def lead_when_elected():
             time.sleep(1)
 
 
-def checksum(*folders):
+def checksum(folder):
     """Of everything that is mounted there."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for name in sorted(os.listdir(folder)):
-            if not name.startswith("."):
-                digest.update(name.encode() + b"\0" + read(folder + name).encode() + b"\0")
+    for name in sorted(os.listdir(folder)):
+        if not name.startswith("."):
+            digest.update(name.encode() + b"\0" + read(folder + name).encode() + b"\0")
     return digest.hexdigest()
 
 
@@ -134,14 +133,15 @@ def main(patroni_pid):
         threading.Thread(target=lead_when_elected, daemon=True).start()
     heard = time.monotonic()
     holds_data = False
-    written = (checksum(CONFIG, CREDENTIALS), False)
+    written = (checksum(CONFIG), checksum(CREDENTIALS), False)
     roles_as_of = None
     while True:
         time.sleep(PERIOD)
         try:
             heard = end_a_hanging_patroni(patroni_pid, heard)
             holds_data = holds_data or note_data()
-            seen = (checksum(CONFIG, CREDENTIALS), holds_data)
+            secret = checksum(CREDENTIALS)
+            seen = (checksum(CONFIG), secret, holds_data)
             if seen != written:
                 # A member that has held data never makes a new database.
                 write_patroni_yaml(may_bootstrap=not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML)))
@@ -149,7 +149,6 @@ def main(patroni_pid):
                 written = seen
             if patroni("GET", "/patroni")[1].get("role") == "primary":
                 lead(api, config)
-                secret = checksum(CREDENTIALS)
                 if secret != roles_as_of and apply_roles():
                     roles_as_of = secret
                 carry_over_parameters()

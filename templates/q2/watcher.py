@@ -52,6 +52,17 @@ config = mounted_config()
 leader_path, config_path, sync_path = objects(config)
 
 
+def knock(address, port):
+    """Tries to connect: True if somebody is there, False if that is refused, None for silence."""
+    try:
+        socket.create_connection((address, port), ATTEMPT).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
 class Member:
     """Another member's pod, and when it was last heard of."""
 
@@ -68,15 +79,9 @@ class Member:
 
     def listen(self, port):
         while not self.left:
-            try:
-                socket.create_connection((self.address, port), ATTEMPT).close()
-                answered = True
-            except ConnectionRefusedError:
-                answered = True
-            except OSError:
-                answered = False
+            answer = knock(self.address, port)
             now = time.monotonic()
-            if answered:
+            if answer is not None:
                 self.heard = now
             elif now - self.looked[port] > LATE:  # who was not given the time to look has not heard silence
                 self.excused = now
@@ -194,6 +199,7 @@ class Lease:
 
     def __init__(self):
         self.version = self.leader = self.since = None
+        self.looked = 0.0
 
     def look(self):
         try:
@@ -214,12 +220,17 @@ class Lease:
 lease = Lease()
 
 
+def standbys_of(name, sync):
+    """The synchronous standbys of the primary `name`, by the object `sync`."""
+    known = annotations(sync)
+    return set((known.get("sync_standby") or "").split(",")) if known.get("leader") == name else set()
+
+
 def take_the_lease(name, witnesses):
     """Takes the lease of the primary `name`, in the order that is explained above. Whether it did."""
     sync = api.get(sync_path)
-    standbys = (annotations(sync).get("sync_standby") or "").split(",")
     dynamic = json.loads(annotations(api.get(config_path)).get("config") or "{}")
-    if annotations(sync).get("leader") != name or not set(standbys) & set(witnesses):
+    if not standbys_of(name, sync) & set(witnesses):
         return False
     if dynamic.get("pause") or not dynamic.get("synchronous_mode"):
         return False
@@ -233,13 +244,7 @@ def take_the_lease(name, witnesses):
 
 
 def refuses(port):
-    try:
-        socket.create_connection((ADDRESS, port), ATTEMPT).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        pass
-    return False
+    return knock(ADDRESS, port) is False
 
 
 refused_since = None
@@ -268,9 +273,8 @@ def take_the_label(suspect):
 
 def standby_is_well():
     """Whether this member, the primary, has a synchronous standby that answers."""
-    sync = annotations(api.get(sync_path))
-    standbys = [members.others.get(name) for name in (sync.get("sync_standby") or "").split(",")]
-    return sync.get("leader") == NAME and any(one and one.well() for one in standbys)
+    standbys = [members.others.get(name) for name in standbys_of(NAME, api.get(sync_path))]
+    return any(one and one.well() for one in standbys)
 
 
 def has_lost_its_volume(pod):

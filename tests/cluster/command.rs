@@ -7,6 +7,11 @@ use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// So many seconds.
+pub(crate) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
 /// How long a program may take that only asks or tells the API server something.
 pub(crate) const SOON: Duration = Duration::from_secs(40);
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::instance::Instance;
-use super::support;
+use crate::support;
 
 /// What a drill printed as JSON, and whether it passed.
 pub(crate) fn drill(pg: &Instance, arguments: &[&str]) -> (Value, bool) {
