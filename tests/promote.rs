@@ -90,6 +90,49 @@ fn the_primary_fails() {
     survives_nodes(&pg, &["all-off"], "120s", secs(100));
 }
 
+/// The API server is started again at the end of the test, also when the test fails.
+struct Away(String);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        machine::shell(&self.0).expect("the API server is back");
+    }
+}
+
+/// Without the API server nobody can renew the lease, nor take it: the primary goes on as long as every
+/// member tells it to.
+#[test]
+fn the_api_server_is_away() {
+    let Some(pg) = Instance::start_of("q2", "api", &[]) else { return };
+    let (Some(off), Some(on)) = (machine::command("PGK_API_OFF"), machine::command("PGK_API_ON")) else {
+        return;
+    };
+    eventually("failsafe mode is on in every member", secs(60), || {
+        let leader = pg.kubectl(&["get", "configmap", "pg-rw-leader", "--output=yaml"])?;
+        expect(["pg-0", "pg-1", "pg-2"].iter().all(|one| leader.contains(&format!("\"{one}\":"))), leader)
+    });
+    let primary = pg.primary();
+    let client = pg.client();
+    let started = |pg: &Instance| {
+        pg.sql(&primary, "SELECT pg_postmaster_start_time(), pg_is_in_recovery()").expect("a time")
+    };
+    let before = started(&pg);
+    let writing = client.keep_writing();
+    sleep(secs(3));
+    machine::shell(&off).expect("the API server is away");
+    let away = Away(on);
+    sleep(secs(60));
+    drop(away);
+    sleep(secs(30));
+    let writes = writing.stop();
+    println!("the_api_server_is_away: writes: {writes}");
+    assert_eq!(before, started(&pg), "the primary was restarted");
+    writes.assert_gap(secs(3));
+    pg.wait_until_streaming(2);
+    let count = pg.sql(&primary, "SELECT count(*) FROM written").expect("a count");
+    assert!(count.parse::<usize>().expect("a number") >= writes.done.len(), "{count}, {writes}");
+}
+
 #[test]
 fn the_lease_in_endpoints() {
     let Some(pg) = Instance::start_of("q2", "endpoints", &["q2.dcs=endpoints"]) else { return };

@@ -561,9 +561,14 @@ fn first_commit(timed: &[Timed<'_>], event: i64) -> Option<u64> {
     let outage = waits
         .filter(|(from, to)| to.saturating_sub(**from) >= AWAY_MS || failed(**from, **to))
         .max_by_key(|(from, to)| to.saturating_sub(**from));
-    let end = match (outage, commits.last()) {
-        (Some((_, end)), _) => end,
-        (None, Some(last)) if failed(*last, i64::MAX) => return None,
+    // Nor did they go on when the time that never ended is the longest.
+    let unended = match (commits.last(), failures.last()) {
+        (Some(commit), Some(failure)) if failure > commit.max(&event) => failure.saturating_sub(*commit),
+        _ => 0,
+    };
+    let end = match outage {
+        Some((from, end)) if end.saturating_sub(*from) > unended => end,
+        _ if unended > 0 => return None,
         _ => commits.iter().find(|end| **end > event)?,
     };
     u64::try_from(end.saturating_sub(event)).ok()
@@ -1320,6 +1325,8 @@ pub(super) mod tests {
     #[test]
     fn streams_that_never_come_back() {
         let measurement = measure(&recorded!("never-back"));
+        // The other writer's commits until 6 s are no end of it.
+        assert_eq!(measurement.first_commit_ms, None);
         let outage = |name| &stream(&measurement, name).outage;
         assert_eq!(
             (longest(Some(outage("writer-1-kept"))), outage("writer-1-kept").not_back),

@@ -1,13 +1,12 @@
 //! A client inside the cluster: a pod with `psql`, which knows the application's password.
 
 use std::fmt;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::command::{eventually, seconds, text_of};
+use super::command::{eventually, expect, seconds};
 use super::instance::{Instance, Pod};
 
 /// The Service that leads to the primary.
@@ -102,57 +101,48 @@ impl<'a> Client<'a> {
     }
 
     /// Some ten times a second, with a new connection each time, sends a statement to a host. `%n` in it
-    /// stands for 1, 2, …
+    /// stands for 1, 2, … It is written down in the pod, so it goes on while the API server is away.
     fn repeat(&self, host: &str, statement: &str) -> Repeated<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let stop = format!("/tmp/stop-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let file = format!("/tmp/course-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let script = r#"
-            host=$1 statement=$2 stop=$3 n=0
+            host=$1 statement=$2 file=$3 n=0
             now() { echo -n "${EPOCHREALTIME/[.,]/} "; }
             now; echo begin
-            until [ -e "$stop" ] || [ "$SECONDS" -ge 400 ]; do
+            until [ -e "$file.stop" ] || [ "$SECONDS" -ge 400 ]; do
                 n=$((n + 1)) outcome=failed
                 ! answer=$(timeout 5 psql -qAtX --host "$host" --command "${statement//%n/$n}" 2>&1) || outcome=done
                 now; echo "$outcome $n ${answer//$'\n'/ }"
                 sleep 0.1
             done
             now; echo end"#;
-        let output = tempfile::tempfile().expect("a temporary file");
-        let child = Command::new("kubectl")
-            .args(["--namespace", &self.instance.namespace, "exec", "client", "--"])
-            .args(["bash", "-c", script, "repeat", host, statement, &stop])
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("a file descriptor"))
-            .spawn()
-            .expect("kubectl runs");
-        Repeated { client: self, child, output, stop }
+        let detached = r#"script=$1; shift; setsid bash -c "$script" repeat "$@" >"$3" 2>&1 </dev/null &"#;
+        self.instance
+            .kubectl(&[
+                &["exec", "client", "--", "bash", "-c", detached, "detached", script][..],
+                &[host, statement, &file],
+            ]
+            .concat())
+            .expect("the client begins");
+        Repeated { client: self, file }
     }
 }
 
 /// A statement that is being repeated.
 pub(crate) struct Repeated<'a> {
     client: &'a Client<'a>,
-    child: Child,
-    output: std::fs::File,
-    stop: String,
+    file: String,
 }
 
 impl Repeated<'_> {
     /// Ends it; how it went.
-    pub(crate) fn stop(mut self) -> Course {
-        self.client.bash(&format!("touch {}", self.stop)).expect("the client is told to stop");
-        eventually("the client's end", Duration::from_secs(20), || match self.child.try_wait() {
-            Ok(Some(_)) => Ok(()),
-            running => Err(format!("{running:?}")),
-        });
-        Course::read(&text_of(self.output.try_clone().expect("a file descriptor")))
-    }
-}
-
-impl Drop for Repeated<'_> {
-    fn drop(&mut self) {
-        // Of interest only when a test fails before it has stopped it.
-        let _ = self.child.kill().and_then(|()| self.child.wait());
+    pub(crate) fn stop(self) -> Course {
+        let file = &self.file;
+        self.client.bash(&format!("touch {file}.stop")).expect("the client is told to stop");
+        Course::read(&eventually("the client's end", Duration::from_secs(20), || {
+            let course = self.client.bash(&format!("cat {file}"))?;
+            expect(course.ends_with("end"), "it goes on").map(|()| course)
+        }))
     }
 }
 
@@ -187,7 +177,6 @@ impl Course {
             longest_gap = longest_gap.max(at.saturating_sub(last_done.unwrap_or(at)));
             last_done = Some(at);
         }
-        assert!(output.ends_with("end\n"), "the client's loop was cut short:\n{output}");
         Self { done, longest_gap, failures }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn run(command: &mut Command, input: &str, limit: Duration) -> Result
 }
 
 /// What a file holds that a program has written.
-pub(crate) fn text_of(mut file: File) -> String {
+fn text_of(mut file: File) -> String {
     let mut bytes = Vec::new();
     file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("read a temporary file");
     String::from_utf8_lossy(&bytes).into_owned()

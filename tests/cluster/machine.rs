@@ -19,7 +19,7 @@ pub(crate) struct Machines {
 pub(crate) fn command(name: &str) -> Option<String> {
     let command = std::env::var(name).ok().filter(|command| !command.is_empty());
     if command.is_none() {
-        println!("skipped: {name} is not set (a shell command with {{node}} in it)");
+        println!("skipped: {name} is not set (a shell command)");
     }
     command
 }
@@ -80,6 +80,7 @@ impl Drop for Lost<'_> {
     }
 }
 
-fn shell(command: &str) -> Result<(), String> {
+/// Runs a command of the environment.
+pub(crate) fn shell(command: &str) -> Result<(), String> {
     run(Command::new("sh").args(["-c", command]), "", Duration::from_secs(60)).map(drop)
 }
