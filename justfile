@@ -25,7 +25,8 @@ deny:
 
 # The nodes have the image of tp8/Q2/Containerfile. PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
 # and PGK_NODE_HEAL are the commands that take nodes away and give them back, with {node} for the name;
-# PGK_CONTAINER_KILL kills {container} on {node}. What has no command is skipped.
+# PGK_NODE_PART cuts {node} from {others} alone, PGK_CONTAINER_KILL kills {container} on {node}, PGK_API_OFF and
+# PGK_API_ON make the API server hang and go on. What has no command is skipped.
 #
 # The cluster tests, on the cluster of KUBECONFIG
 cluster:
@@ -36,7 +37,8 @@ measure times="3":
     #!/usr/bin/env bash
     set -euo pipefail
     {
-        just _heading measure {{times}}
+        . measure/common.sh
+        heading "just measure {{times}}"
         for ((run = 1; run <= {{times}}; run++)); do
             echo "## run $run"
             just cluster 2>&1 | tee /dev/stderr | grep -oE '[a-z_]+: .*[0-9] (s|ms).*|^test result.*' || true
@@ -44,40 +46,21 @@ measure times="3":
     } >docs/proof/q1.txt
 
 # With the commands of `just cluster`. `random` adds so many events at random; what is left of the arguments
-# goes to `pgk gen`.
+# are settings (KEY=VALUE).
 #
 # Every failure of Q2's primary so many times; the tables go to docs/proof/q2.txt
 measure-q2 times="5" all_off="2" random="0" *settings="":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    cargo build --locked --quiet
-    pgk=target/debug/pgk namespace=pgk-measure-$$ plan=$(mktemp --suffix .yaml)
-    trap 'kubectl delete namespace "$namespace" --wait=false; rm -f "$plan"' EXIT
-    kubectl create namespace "$namespace"
-    $pgk secret | kubectl --namespace "$namespace" create -f -
-    $pgk gen q2 {{settings}} | kubectl --namespace "$namespace" apply -f -
-    kubectl --namespace "$namespace" rollout status statefulset/pg --timeout 300s
-    drill() { # TIME: the plan on stdin, with nodes that are away for at most TIME
-        cat >"$plan"
-        $pgk drill "$plan" --namespace "$namespace" --warm-up 3s --cool-down 3s --node-on-after "$1" \
-            --node-off "$PGK_NODE_OFF" --node-on "$PGK_NODE_ON" --node-delete "$PGK_NODE_DELETE" \
-            --node-cut "$PGK_NODE_CUT" --node-heal "$PGK_NODE_HEAL" --container-kill "$PGK_CONTAINER_KILL"
-    }
-    events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut)
-    {
-        just _heading measure-q2 {{times}} {{all_off}} {{random}} {{settings}}
-        for event in "${events[@]}"; do echo "- {event: $event, repeat: {{times}}}"; done | drill 20s
-        echo "- {event: node-delete, repeat: {{times}}}" | drill 150s
-        [ {{all_off}} = 0 ] || echo "- {event: all-off, repeat: {{all_off}}}" | drill 150s
-        [ {{random}} = 0 ] || for ((i = 0; i < {{random}}; i++)); do
-            echo "- {event: ${events[RANDOM % ${#events[@]}]}}"
-        done | drill 20s
-    } | tee docs/proof/q2.txt
+    bash measure/q2.sh {{times}} {{all_off}} {{random}} {{settings}} | tee docs/proof/q2.txt
 
-# What was run, when and where: the first lines of every measurement
-_heading +recipe:
-    @echo "# just {{recipe}}, $(date --utc +%Y-%m-%d), commit $(git rev-parse --short HEAD)"
-    @echo "# $(kubectl version | sed -n "s/^Server Version: /Kubernetes /p"), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
+# PGK_NODE_LOSSY is the command that makes {node} lose packets.
+#
+# Q2 with starved CPUs, lost packets and a hanging API server: no failover may come of it
+stress-q2 minutes="20":
+    set -o pipefail; bash measure/stress.sh {{minutes}} | tee docs/proof/q2-stress.txt
+
+# What replication costs, to docs/proof/pgbench.txt
+pgbench seconds="30":
+    bash measure/pgbench.sh {{seconds}} | tee docs/proof/pgbench.txt
 
 # Render tp8/ again
 tp8:

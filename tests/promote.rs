@@ -11,7 +11,7 @@ mod support;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cluster::client::{RO, RW};
+use cluster::client::{Client, RO, RW, Repeated};
 use cluster::command::{eventually, expect, seconds, secs};
 use cluster::drills::{ms, passes, runs};
 use cluster::instance::{Instance, Pod};
@@ -90,12 +90,14 @@ fn the_primary_fails() {
     survives_nodes(&pg, &["all-off"], "120s", secs(100));
 }
 
-/// The API server is started again at the end of the test, also when the test fails.
-struct Away(String);
+/// A command that makes something whole again, run at the end of the test, also when the test fails.
+struct Repair(String);
 
-impl Drop for Away {
+impl Drop for Repair {
     fn drop(&mut self) {
-        machine::shell(&self.0).expect("the API server is back");
+        if let Err(error) = machine::shell(&self.0) {
+            println!("not whole again: {error}");
+        }
     }
 }
 
@@ -120,7 +122,7 @@ fn the_api_server_is_away() {
     let writing = client.keep_writing();
     sleep(secs(3));
     machine::shell(&off).expect("the API server is away");
-    let away = Away(on);
+    let away = Repair(on);
     sleep(secs(60));
     drop(away);
     sleep(secs(30));
@@ -129,8 +131,58 @@ fn the_api_server_is_away() {
     assert_eq!(before, started(&pg), "the primary was restarted");
     writes.assert_gap(secs(3));
     pg.wait_until_streaming(2);
-    let count = pg.sql(&primary, "SELECT count(*) FROM written").expect("a count");
-    assert!(count.parse::<usize>().expect("a number") >= writes.done.len(), "{count}, {writes}");
+    client.assert_kept(&writes);
+}
+
+/// The primary's node is drained: it hands over before it ends.
+#[test]
+fn a_node_is_drained() {
+    let Some(pg) = Instance::start_of("q2", "drain", &[]) else { return };
+    let primary = pg.primary();
+    let client = Client::start(&pg, "client", &pg.replicas()[0]);
+    let writing = client.keep_writing();
+    sleep(secs(2));
+    let uncordon = Repair(format!("kubectl uncordon {}", primary.node));
+    let ours = "--pod-selector=app.kubernetes.io/instance=pg";
+    pg.kubectl_for(secs(70), &["drain", &primary.node, ours, "--delete-emptydir-data", "--timeout=60s"])
+        .expect("the disruption budget lets the primary go");
+    sleep(secs(5));
+    let writes = writing.stop();
+    println!("a_node_is_drained: writes: {writes}");
+    assert_ne!(pg.primary().name, primary.name);
+    writes.assert_gap(secs(8));
+    client.assert_kept(&writes);
+    drop(uncordon);
+    pg.wait_until_streaming(2);
+}
+
+/// The primary is cut from the other members, but not from the API server. The watchers take its lease, and
+/// it may get it again: one side or the other goes on soon, and neither loses what it acknowledged.
+#[test]
+fn a_partial_partition() {
+    let (Some(cut), Some(heal)) = (machine::command("PGK_NODE_PART"), machine::command("PGK_NODE_HEAL"))
+    else {
+        return;
+    };
+    let Some(pg) = Instance::start_of("q2", "partition", &[]) else { return };
+    let (primary, replicas) = (pg.primary(), pg.replicas());
+    let near = Client::start(&pg, "near", &primary);
+    let far = Client::start(&pg, "far", &replicas[0]);
+    let others = replicas.iter().map(|replica| replica.node.as_str()).collect::<Vec<_>>().join(" ");
+    let fill = |command: &str| command.replace("{node}", &primary.node).replace("{others}", &others);
+    let writing = [near.keep_writing(), far.keep_writing()];
+    sleep(secs(2));
+    let healed = Repair(fill(&heal));
+    machine::shell(&fill(&cut)).expect("the node is cut from the others");
+    sleep(secs(45));
+    drop(healed);
+    sleep(secs(15));
+    let [by_near, by_far] = writing.map(Repeated::stop);
+    println!("a_partial_partition: writes beside the primary: {by_near}; on the other side: {by_far}");
+    pg.wait_until_streaming(2);
+    near.assert_kept(&by_near);
+    far.assert_kept(&by_far);
+    assert!(by_near.longest_gap.min(by_far.longest_gap) <= secs(20), "{by_near}; {by_far}");
 }
 
 #[test]

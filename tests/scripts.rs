@@ -48,6 +48,13 @@ fn python(command: &mut Command) -> Option<Output> {
     Some(output)
 }
 
+fn shellcheck(folder: &Path, scripts: &[PathBuf]) {
+    let mut command = Command::new("shellcheck");
+    let output =
+        command.current_dir(folder).arg("--external-sources").args(scripts).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// Without shellcheck on this machine the test says so and passes, except where CI runs.
 #[test]
 fn shellcheck_finds_nothing() {
@@ -56,6 +63,9 @@ fn shellcheck_finds_nothing() {
         println!("skipped: no shellcheck on this machine");
         return;
     }
+    let measurements = fs::read_dir(crate_folder().join("measure")).expect("a folder");
+    let measurements: Vec<_> = measurements.map(|entry| entry.expect("an entry").path()).collect();
+    shellcheck(crate_folder(), &measurements);
     for lang in ["fr", "en"] {
         for (scenario, at_least) in [("q1", 6), ("q2", 3)] {
             let folder = tempfile::tempdir().expect("a folder");
@@ -63,12 +73,7 @@ fn shellcheck_finds_nothing() {
             // The load of a drill goes into its pods as it is.
             scripts.push(crate_folder().join("templates/drill/load.sh"));
             assert!(scripts.len() >= at_least, "{scenario} has scripts");
-            let output = Command::new("shellcheck")
-                .arg("--external-sources")
-                .args(&scripts)
-                .output()
-                .expect("it runs");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            shellcheck(folder.path(), &scripts);
         }
     }
 }

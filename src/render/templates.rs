@@ -55,6 +55,7 @@ templates! {
     "q2/post-init.sh"
     "q2/role.yaml"
     "q2/rolebinding.yaml"
+    "q2/run_patroni.py"
     "q2/service-config.yaml"
     "q2/service-rw.yaml"
     "q2/service-state.yaml"

@@ -21,6 +21,7 @@ pub static Q2: Scenario = Scenario {
     config: &["q2/patroni.yaml", "q2/parameters.yaml", "q2/settings.yaml", "common/roles.sql"],
     scripts: &[
         "q2/member.sh",
+        "q2/run_patroni.py",
         "q2/first_start.py",
         "q2/post-init.sh",
         "q2/tend.py",

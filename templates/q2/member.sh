@@ -32,7 +32,7 @@ wait $!
 while [ -z "$ending" ]; do
 	# PostgreSQL goes on when Patroni ends by accident: the next Patroni takes it over.
 	if ! kill -0 "$patroni_pid" 2>/dev/null; then
-		patroni /tmp/patroni.yaml &
+		python3 run_patroni.py /tmp/patroni.yaml &
 		patroni_pid=$!
 	fi
 	if ! kill -0 "$tend_pid" 2>/dev/null; then

@@ -1,5 +1,6 @@
 //! A client inside the cluster: a pod with `psql`, which knows the application's password.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,15 +18,16 @@ pub(crate) const RO: &str = "pg-ro";
 /// The client's pod.
 pub(crate) struct Client<'a> {
     instance: &'a Instance,
+    name: &'static str,
 }
 
 impl<'a> Client<'a> {
-    /// Starts the pod beside the primary: the tests lose other nodes than that one.
-    pub(crate) fn start(instance: &'a Instance, primary: &Pod) -> Self {
+    /// Starts a pod of this name on the node of another.
+    pub(crate) fn start(instance: &'a Instance, name: &'static str, beside: &Pod) -> Self {
         let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {
-                "nodeSelector": {"kubernetes.io/hostname": primary.node},
+                "nodeSelector": {"kubernetes.io/hostname": beside.node},
                 "terminationGracePeriodSeconds": 1,
                 "automountServiceAccountToken": false,
                 "securityContext": {
@@ -34,7 +36,7 @@ impl<'a> Client<'a> {
                 },
                 "containers": [{
                     "name": "client",
-                    "image": primary.image,
+                    "image": beside.image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["sleep", "infinity"],
                     "env": [
@@ -54,15 +56,15 @@ impl<'a> Client<'a> {
         instance.send(&["create", "-f", "-"], &pod.to_string());
         let limit = Duration::from_secs(60);
         instance
-            .kubectl_for(limit, &["wait", "pod/client", "--for=condition=Ready", "--timeout=55s"])
+            .kubectl_for(limit, &["wait", &format!("pod/{name}"), "--for=condition=Ready", "--timeout=55s"])
             .expect("the client is ready");
-        Self { instance }
+        Self { instance, name }
     }
 
     /// What a script in the client's pod prints.
     pub(crate) fn bash(&self, script: &str) -> Result<String, String> {
         self.instance
-            .kubectl(&["exec", "client", "--", "bash", "-euc", script])
+            .kubectl(&["exec", self.name, "--", "bash", "-euc", script])
             .map(|printed| printed.trim_end().to_owned())
     }
 
@@ -70,7 +72,7 @@ impl<'a> Client<'a> {
     pub(crate) fn sql(&self, host: &str, statement: &str) -> Result<String, String> {
         let psql = ["timeout", "10", "psql", "-qAtX", "--host", host, "--command", statement];
         self.instance
-            .kubectl(&[&["exec", "client", "--"], &psql[..]].concat())
+            .kubectl(&[&["exec", self.name, "--"], &psql[..]].concat())
             .map(|printed| printed.trim_end().to_owned())
     }
 
@@ -93,11 +95,22 @@ impl<'a> Client<'a> {
         self.repeat(RO, "SELECT count(*) FROM numbers")
     }
 
-    /// Writes 1, 2, … into a new table, `written`, until told to stop.
+    /// Writes 1, 2, … into a new table, until told to stop.
     pub(crate) fn keep_writing(&self) -> Repeated<'_> {
-        self.sql(RW, "CREATE TABLE IF NOT EXISTS written (n int PRIMARY KEY)").expect("the table is made");
-        self.sql(RW, "TRUNCATE written").expect("the table is emptied");
-        self.repeat(RW, "INSERT INTO written VALUES (%n)")
+        let table = format!("written_by_{}", self.name);
+        self.sql(RW, &format!("CREATE TABLE IF NOT EXISTS {table} (n int PRIMARY KEY)"))
+            .expect("the table is made");
+        self.sql(RW, &format!("TRUNCATE {table}")).expect("the table is emptied");
+        self.repeat(RW, &format!("INSERT INTO {table} VALUES (%n)"))
+    }
+
+    /// Fails the test if a row is missing that this client was told is written.
+    pub(crate) fn assert_kept(&self, writes: &Course) {
+        let rows = format!("SELECT n FROM written_by_{}", self.name);
+        let rows = self.instance.sql(&self.instance.primary(), &rows).expect("the rows");
+        let rows: BTreeSet<u32> = rows.lines().map(|n| n.parse().expect("a number")).collect();
+        let lost: Vec<_> = writes.done.iter().filter(|(n, _)| !rows.contains(n)).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     }
 
     /// Some ten times a second, with a new connection each time, sends a statement to a host. `%n` in it
@@ -118,11 +131,13 @@ impl<'a> Client<'a> {
             now; echo end"#;
         let detached = r#"script=$1; shift; setsid bash -c "$script" repeat "$@" >"$3" 2>&1 </dev/null &"#;
         self.instance
-            .kubectl(&[
-                &["exec", "client", "--", "bash", "-c", detached, "detached", script][..],
-                &[host, statement, &file],
-            ]
-            .concat())
+            .kubectl(
+                &[
+                    &["exec", self.name, "--", "bash", "-c", detached, "detached", script][..],
+                    &[host, statement, &file],
+                ]
+                .concat(),
+            )
             .expect("the client begins");
         Repeated { client: self, file }
     }

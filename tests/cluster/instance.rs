@@ -247,9 +247,10 @@ impl Instance {
         self.kubectl(&command).expect("the pod is deleted");
     }
 
-    /// A pod from which to reach PostgreSQL through the Services, on the primary's node.
+    /// A pod from which to reach PostgreSQL through the Services, on the primary's node: the tests of Q1 lose
+    /// other nodes than that one.
     pub(crate) fn client(&self) -> Client<'_> {
-        Client::start(self, &self.primary())
+        Client::start(self, "client", &self.primary())
     }
 
     /// Deletes the namespace and waits for its end. What takes time to end goes first: the namespace's own
