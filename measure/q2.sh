@@ -21,12 +21,46 @@ drill() {
 # steps COUNT EVENT...: a plan of these events
 steps() { local count=$1; shift; printf -- "- {event: %s, repeat: $count}\n" "$@"; }
 
+# As the README has a human do once a deleted machine is replaced: of members that share a node, all but the
+# first are given a new volume, and so a node of their own. (The primary comes first.)
+spread() {
+	local name node seen=' '
+	while read -r name node; do
+		case $seen in
+			*" $node "*)
+				echo "spreading: $name leaves $node" >&2
+				kubectl --namespace "$namespace" delete pvc "data-$name" --wait=false >/dev/null
+				kubectl --namespace "$namespace" delete pod "$name" >/dev/null
+				;;
+		esac
+		seen+="$node "
+	done < <(kubectl --namespace "$namespace" get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
+		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}')
+	kubectl --namespace "$namespace" rollout status statefulset/pg --timeout 300s >/dev/null
+}
+
+# each EVENT...: one after the other; what deletes machines is a drill of its own
+each() {
+	local event others=()
+	for event in "$@" ''; do
+		case $event in
+			'' | node-delete)
+				[ ${#others[@]} = 0 ] || steps 1 "${others[@]}" | drill 20s
+				others=()
+				[ -z "$event" ] || { steps 1 node-delete | drill 150s; spread; }
+				;;
+			*) others+=("$event") ;;
+		esac
+	done
+}
+
+events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut)
 if [ "$times" -gt 0 ]; then
-	steps "$times" switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut | drill 20s
-	steps "$times" node-delete | drill 150s
+	steps "$times" "${events[@]}" | drill 20s
+	for ((i = 0; i < times; i++)); do each node-delete; done
 fi
 [ "$all_off" = 0 ] || steps "$all_off" all-off | drill 150s
-[ "$random" = 0 ] || {
-	events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut node-delete)
-	for ((i = 0; i < random; i++)); do steps 1 "${events[RANDOM % ${#events[@]}]}"; done | drill 150s
-}
+chosen=()
+events+=(node-delete)
+for ((i = 0; i < random; i++)); do chosen+=("${events[RANDOM % ${#events[@]}]}"); done
+each ${chosen[@]+"${chosen[@]}"}

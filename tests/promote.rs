@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use cluster::client::{Client, RO, RW, Repeated};
 use cluster::command::{eventually, expect, seconds, secs};
 use cluster::drills::{ms, passes, runs};
-use cluster::instance::{Instance, Pod};
+use cluster::instance::{Delete, Instance, Pod};
 use cluster::machine;
 
 /// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just measure-q2`;
@@ -152,8 +152,20 @@ fn a_node_is_drained() {
     assert_ne!(pg.primary().name, primary.name);
     writes.assert_gap(secs(8));
     client.assert_kept(&writes);
-    drop(uncordon);
+
+    // With a new volume its member comes back beside another. No node has both the primary and its standby.
+    pg.kubectl(&["delete", "pvc", &format!("data-{}", primary.name), "--wait=false"])
+        .expect("the volume goes");
+    pg.delete_pod(&primary, Delete::Gracefully);
     pg.wait_until_streaming(2);
+    eventually("a synchronous standby on another node", secs(60), || {
+        let primary = pg.primary();
+        let standby = "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync'";
+        let standby = pg.sql(&primary, standby)?;
+        let apart = pg.replicas().iter().any(|one| one.name == standby && one.node != primary.node);
+        expect(apart, format!("{standby} of {primary:?} and {:?}", pg.replicas()))
+    });
+    drop(uncordon);
 }
 
 /// The primary is cut from the other members, but not from the API server. The watchers take its lease, and
@@ -327,4 +339,14 @@ fn without_a_standby() {
     scale(&pg, 2);
     pg.wait_until_streaming(1);
     eventually("writes again", secs(30), || client.sql(RW, insert));
+
+    pg.apply(&["replicas=1", "q2.durability=asynchronous"]);
+    eventually("no synchronous standby, and no watcher", secs(120), || {
+        let standbys = pg.sql(&pg.primary(), "SELECT sync_state FROM pg_stat_replication")?;
+        let containers = "--output=jsonpath={.items[*].spec.containers[*].name}";
+        let containers = pg.kubectl(&["get", "pods", "--selector=cluster-name", containers])?;
+        expect(standbys == "async" && containers == "postgres postgres", format!("{standbys}; {containers}"))
+    });
+    pg.wait_until_streaming(1);
+    eventually("a write", secs(30), || client.sql(RW, insert));
 }

@@ -227,12 +227,14 @@ def annotations(item):
     return (item or {}).get("metadata", {}).get("annotations") or {}
 
 
-def write_patroni_yaml(may_bootstrap):
+def write_patroni_yaml(may_bootstrap, apart=True):
     """Writes the configuration that Patroni runs with. Without `may_bootstrap` it can make no new database,
-    whatever happens: it waits for a leader to clone from."""
+    whatever happens: it waits for a leader to clone from. A member that is `apart` from the primary, on another
+    node, comes first as the synchronous standby: no node then takes both of them."""
     config = mounted_config()
     if not may_bootstrap:
         del config["bootstrap"]
+    config["tags"] = {"sync_priority": 2 if apart else 1}
     host = f"[{ADDRESS}]" if ":" in ADDRESS else ADDRESS
     config["name"] = NAME
     config["kubernetes"].update(namespace=NAMESPACE, pod_ip=ADDRESS)

@@ -3,6 +3,7 @@
 - makes sure that the read/write Service leads to the primary,
 - carries changes of the configuration and of the Secret over to the running cluster,
 - notes on the pod that its volume holds data,
+- sees to it that the synchronous standby is on another node than the primary, if any replica is,
 - ends a Patroni that hangs, and says what a member waits for that only a human can give."""
 
 import hashlib
@@ -16,6 +17,7 @@ import time
 from pgk import *
 
 PERIOD = 2  # seconds between two looks
+APART_PERIOD = 10  # seconds between two looks at who shares a node with the primary
 HANGS = 60  # seconds without an answer after which Patroni is started anew
 
 api = Api()
@@ -56,6 +58,15 @@ def note_data():
         return False
     api.patch(f"pods/{NAME}", {"annotations": {"pgk/volume": "data"}})
     return True
+
+
+def apart_from_the_primary():
+    """Whether the primary is on another node than this member. (Where there are fewer nodes than members, or
+    were for a while, some share one.)"""
+    pods = api.get(pods_path(config))["items"]
+    nodes = {pod["metadata"]["name"]: pod.get("spec", {}).get("nodeName") for pod in pods}
+    primaries = {pod["metadata"]["name"] for pod in pods if pod["metadata"].get("labels", {}).get("role") == "primary"}
+    return nodes.get(NAME) is None or nodes[NAME] not in (nodes[name] for name in primaries - {NAME})
 
 
 def apply_roles():
@@ -133,18 +144,22 @@ def main(patroni_pid):
         threading.Thread(target=lead_when_elected, daemon=True).start()
     heard = time.monotonic()
     holds_data = False
-    written = (checksum(CONFIG), checksum(CREDENTIALS), False)
+    apart, asked = True, time.monotonic() - APART_PERIOD
+    written = (checksum(CONFIG), checksum(CREDENTIALS), False, True)
     roles_as_of = None
     while True:
         time.sleep(PERIOD)
         try:
             heard = end_a_hanging_patroni(patroni_pid, heard)
             holds_data = holds_data or note_data()
+            if time.monotonic() - asked >= APART_PERIOD:
+                apart, asked = apart_from_the_primary(), time.monotonic()
             secret = checksum(CREDENTIALS)
-            seen = (checksum(CONFIG), secret, holds_data)
+            seen = (checksum(CONFIG), secret, holds_data, apart)
             if seen != written:
                 # A member that has held data never makes a new database.
-                write_patroni_yaml(may_bootstrap=not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML)))
+                may_bootstrap = not holds_data and "bootstrap" in yaml.safe_load(read(PATRONI_YAML))
+                write_patroni_yaml(may_bootstrap, apart)
                 os.kill(patroni_pid, signal.SIGHUP)
                 written = seen
             if patroni("GET", "/patroni")[1].get("role") == "primary":

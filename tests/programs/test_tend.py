@@ -186,6 +186,33 @@ class Tend(ProgramTest):
         self.program.say_what_is_missing()
         self.assertEqual(said, [True, False, False])
 
+    def test_whoever_shares_the_primarys_node_comes_second_as_the_synchronous_standby(self):
+        (self.folder / "patroni.yaml").write_text(json.dumps(PATRONI))
+        signals = []
+        self.program.os = types.SimpleNamespace(**vars(self.program.os))
+        self.program.os.kill = lambda pid, signal: signals.append(pid)
+        for ordinal, node in enumerate("aba"):
+            role = "primary" if ordinal == 2 else "replica"
+            self.api.put(f"pods/db-{ordinal}", labels={"role": role})["spec"] = {"nodeName": node}
+        self.run_it(3)
+        self.assertEqual(self.patroni_yaml()["tags"], {"sync_priority": 1})
+        self.assertEqual(signals, [77])
+        self.run_it(20)
+        self.assertEqual(signals, [77, 77], "written anew by a new run, and then left as it is")
+
+    def test_who_is_apart_from_the_primary(self):
+        apart = self.program.apart_from_the_primary
+        self.assertTrue(apart(), "nothing is known")
+        self.api.put("pods/db-0", labels={"role": "primary"})["spec"] = {"nodeName": "a"}
+        self.assertTrue(apart(), "the primary itself")
+        self.api.objects["pods/db-0"]["metadata"]["labels"] = {}
+        self.api.put("pods/db-1", labels={"role": "replica"})["spec"] = {"nodeName": "a"}
+        self.assertTrue(apart(), "another replica")
+        self.api.put("pods/db-2", labels={"role": "primary"})["spec"] = {"nodeName": "a"}
+        self.assertFalse(apart())
+        self.api.objects["pods/db-2"]["spec"] = {}
+        self.assertTrue(apart(), "not on any node yet")
+
     def run_it(self, looks):
         """What it does beside Patroni, for so many looks. Returns the threads that it has started."""
         class End(BaseException):
