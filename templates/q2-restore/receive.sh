@@ -34,7 +34,7 @@ begin_afresh() {
 prepare() {
 	local facts recovering theirs timeline status last fork
 	facts=$(holder_sql "SELECT pg_is_in_recovery(), system_identifier FROM pg_control_system()") || {
-		say "away $name" "the holder of the lead, $name, does not answer at $address: $(tail -n 1 /tmp/holder-sql)"
+		say "away $name" "the holder of the lead, $name, does not answer at $address: $(head -n 1 /tmp/holder-sql)"
 		return 1
 	}
 	read -r recovering theirs <<<"$facts"

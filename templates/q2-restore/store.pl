@@ -177,9 +177,9 @@ sub last_wal {
     return $last // '-';
 }
 
-sub bases { return sort { $b cmp $a } names("$store/base", $base_name) }
+sub newest_base { my ($newest) = sort { $b cmp $a } names("$store/base", $base_name); return $newest }
 
-sub condition { return bases() ? 'ready' : lead() ? 'filling' : 'empty' }
+sub condition { return newest_base() ? 'ready' : lead() ? 'filling' : 'empty' }
 
 sub heard { open my $file, '>', "$run/alive" or die "$run/alive: $!\n" }
 sub is_silent { my $at = (stat "$run/alive")[9] // 0; return time - $at >= $silence }
@@ -321,7 +321,7 @@ sub serve {
             if $asked =~ /^claim ($pod) ([0-9A-Fa-f:.]{2,45}) (data|prepared|chosen) ([0-9]{1,20})$/;
         return ending($1) if $asked =~ /^ending ($pod)$/;
         if ($asked eq 'base') {
-            my ($newest) = bases() or return 'missing';
+            my $newest = newest_base() // return 'missing';
             open $file, '-|', 'tar', '-C', "$store/base/$newest", '-cf', '-', '.' or die "tar: $!\n";
             return 'found';
         }
