@@ -39,8 +39,7 @@ backup() {
 has_its_wal() {
 	local first=$1 last=$2 end=$3 segment name
 	for _ in {1..60}; do
-		[ "$(timeout 10 psql --no-psqlrc -qAtX -d "host=$address port=5432 user=replicator dbname=postgres connect_timeout=3" \
-			-c "SELECT flush_lsn >= '$end' FROM pg_stat_replication WHERE application_name = 'walstore'" 2>/dev/null)" != t ] || break
+		[ "$(holder_sql postgres "SELECT flush_lsn >= '$end' FROM pg_stat_replication WHERE application_name = 'walstore'")" != t ] || break
 		pause 1
 	done
 	for ((segment = $(number "$first"); segment <= $(number "$last"); segment++)); do
@@ -49,13 +48,26 @@ has_its_wal() {
 	done
 }
 
+# The files of every table and index that the catalogue has. A backup holds what is on the disk, and is
+# verified against that: it does not notice that a file is missing there.
+files_of_relations() {
+	local database
+	while IFS= read -r database; do
+		# One that the role may not connect to is not looked at.
+		holder_sql "$database" "SELECT pg_relation_filepath(oid) FROM pg_class
+			WHERE relkind IN ('r', 'i', 'S', 't', 'm') AND relpersistence = 'p' AND pg_relation_filepath(oid) LIKE 'base/%'" || true
+	done < <(holder_sql postgres "SELECT datname FROM pg_database WHERE datallowconn")
+}
+holder_sql() { PGHOST=$address PGUSER=replicator PGDATABASE=$1 timeout 60 psql --no-psqlrc -qAtX -c "$2" 2>/dev/null; }
+
 # How many segments of 16 MB precede it.
 number() { echo $((16#${1:0:8} * 256 + 16#${1:8:8})); }
 
 take() {
-	local newest=$1 began first end last name
+	local newest=$1 began first end last name lacking
 	began=$SECONDS
 	rm -rf "$making" "$change"
+	files_of_relations | sort >/tmp/files-before
 	if [ -n "$newest" ] && command -v pg_combinebackup >/dev/null && backup "$change" --incremental="/store/base/$newest/backup_manifest"; then
 		pg_combinebackup "/store/base/$newest" "$change" --output="$making" 2>/tmp/backup.log || {
 			log "the incremental backup cannot be combined with $newest: $(tail -n 1 /tmp/backup.log). Taking a full one"
@@ -73,6 +85,14 @@ take() {
 		log "the base backup is not what its manifest says, and is not kept: $(head -n 1 /tmp/backup.log)"
 		return 1
 	}
+	# What was there before and is there after the backup must be in it.
+	lacking=$(files_of_relations | sort | comm -12 /tmp/files-before - | while IFS= read -r file; do
+		[ -e "$making/$file" ] || echo "$file"
+	done)
+	if [ -n "$lacking" ]; then
+		say lacking "DAMAGED: the base backup lacks files of tables, as the primary does, and is not kept: $(head -n 3 <<<"$lacking" | paste -sd ' ')"
+		return 1
+	fi
 	first=$(sed -n 's/^START WAL LOCATION: .*(file \([0-9A-F]\{24\}\)).*/\1/p' "$making/backup_label")
 	end=$(sed -n 's/.*"End-LSN": "\([0-9A-F/]*\)".*/\1/p' "$making/backup_manifest" | tail -n 1)
 	last=$(printf '%08X%08X' "$((16#${end%/*}))" "$((16#${end#*/} / 16777216))")

@@ -24,6 +24,29 @@ damage_at_rest() {
 	grep -m 1 -E 'checksum verification failed|could not (open|read) (file|block)' <<<"$found"
 }
 
+# What recovery would hide: it makes a file that is missing anew, with what the WAL happens to have of it. So
+# the files are noted every few seconds, and what is missing before PostgreSQL starts is looked for in its
+# catalogue afterwards: still a table there, it is damaged. (After a crash of the machine, a file may be missing
+# for good reason: the note is of this boot of it, or of no use.)
+noted=$PGDATA.files
+missing=/tmp/missing-files
+boot_id() { cat /proc/sys/kernel/random/boot_id; }
+list_files() { (cd "$data" && find base -type f -regextype posix-extended -regex 'base/[0-9]+/[0-9]+(\.[0-9]+)?' 2>/dev/null | sort); }
+
+note_files() {
+	{ boot_id && list_files; } >"$noted.new"
+	mv "$noted.new" "$noted"
+}
+
+look_for_missing_files() {
+	rm -f "$missing"
+	[ "$(head -n 1 "$noted" 2>/dev/null)" = "$(boot_id)" ] || return 0
+	comm -23 <(tail -n +2 "$noted") <(list_files) | sed 's/\..*//' | sort -u >"$missing"
+}
+
+files_of_relations="SELECT pg_relation_filepath(oid) FROM pg_class
+	WHERE relkind IN ('r', 'i', 'S', 't', 'm') AND relpersistence = 'p' AND pg_relation_filepath(oid) IS NOT NULL"
+
 # Files of relations that PostgreSQL's catalogue has and the disk has not.
 missing_files="SELECT c.oid::regclass FROM pg_class c
 	WHERE c.relkind IN ('r', 'i', 'S', 't', 'm') AND c.relpersistence <> 't' AND pg_relation_filepath(c.oid) IS NOT NULL
@@ -37,6 +60,13 @@ damage_in_use() {
 		return
 	}
 	while IFS= read -r database; do
+		if [ -s "$missing" ]; then
+			found=$(PGDATABASE=$database look "$files_of_relations" | grep -Fxf "$missing" | head -n 3 | paste -sd ' ')
+			if [ -n "$found" ]; then
+				echo "in the database $database, files were missing before the start: $found"
+				return 0
+			fi
+		fi
 		found=$(PGDATABASE=$database look "$missing_files") || {
 			! is_damage "$found" || return 0
 			continue

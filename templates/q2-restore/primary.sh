@@ -87,7 +87,7 @@ set_aside() {
 	done
 	[ -z "$ending" ] || return 0
 	need=$(du -sk "$data" | cut -f1)
-	rm -rf "$damaged"
+	rm -rf "$damaged" "$noted" "$missing"
 	room=$(df -Pk "$data" | awk 'NR == 2 {print $4}')
 	if [ "$2" = keep ] && [ "$room" -gt $((need + need / 4)) ]; then
 		log "$1: keeping the data in $damaged for a look, and restoring from the store"
@@ -165,17 +165,38 @@ may_be_ready() {
 	log "leading, and the store has all of it: ready"
 }
 
-started='' broken='' looked_at=0
+# Nobody but this script may connect before the data was looked at: what is written upon damaged data would
+# be in the WAL, and so in the restored data.
+open_door() { # WHO: nobody, everybody
+	if [ "$1" = nobody ]; then
+		grep '^local *all *postgres' /etc/pgk/config/pg_hba.conf >/tmp/pg_hba.conf
+	else
+		cat /etc/pgk/config/pg_hba.conf >/tmp/pg_hba.conf
+		local_sql "SELECT pg_reload_conf()" >/dev/null
+	fi
+}
+
+# At the start, and every 20 s.
+started='' broken='' looked_at='' noted_at=0
+look_at_data() {
+	[ -z "$looked_at" ] || [ $((SECONDS - looked_at)) -ge 20 ] || return 0
+	if broken=$(damage_in_use); then
+		log "DAMAGED: $broken"
+		kill -QUIT "$postgres_pid"
+		return 1
+	fi
+	[ -n "$looked_at" ] || open_door everybody
+	looked_at=$SECONDS
+	rm -f "$missing"
+}
+
 watch() {
 	pg_isready -q || return 0
 	started=yes failed=0
-	if [ "$looked_at" = 0 ] || [ $((SECONDS - looked_at)) -ge 60 ]; then
-		looked_at=$((SECONDS + 1))
-		if broken=$(damage_in_use); then
-			log "DAMAGED: $broken"
-			kill -QUIT "$postgres_pid"
-			return 0
-		fi
+	look_at_data || return 0
+	if [ $((SECONDS - noted_at)) -ge 10 ]; then
+		noted_at=$SECONDS
+		note_files
 	fi
 	keep_durability
 	keep_lead
@@ -197,10 +218,11 @@ cannot_start_anyway() {
 }
 
 write_pgpass
+postgres_options=(-c hba_file=/tmp/pg_hba.conf)
 failed=0
 while [ -z "$ending" ]; do
 	rm -f /tmp/leading /tmp/acknowledged /tmp/roles-applied
-	applied='' started='' broken='' lost='' streams='' away_since='' left_out='' looked_at=0
+	applied='' started='' broken='' lost='' streams='' away_since='' left_out='' looked_at='' noted_at=0
 	if [ -e "$follower" ]; then
 		log "a restore was not brought to its end: beginning it anew"
 		rm -rf "$data"
@@ -218,6 +240,8 @@ while [ -z "$ending" ]; do
 		# Nobody else can run on this volume: a container that was killed has left it.
 		rm -f "$data/postmaster.pid"
 		forget_settings "$data"
+		look_for_missing_files
+		open_door nobody
 		start_postgres
 	else
 		case $(store_state 1) in

@@ -9,9 +9,9 @@ restore() {
 	rm -rf /tmp/served /tmp/caught-up
 	mkdir /tmp/served
 	# A standby that reads the store's WAL as it comes, without limit, until it is promoted.
-	postgres_options=(-c restore_command='bash /etc/pgk/scripts/fetch-wal.sh %f %p' -c primary_conninfo= -c wal_retrieve_retry_interval=200ms)
+	open_door nobody
+	local postgres_options=("${postgres_options[@]}" -c restore_command='bash /etc/pgk/scripts/fetch-wal.sh %f %p' -c primary_conninfo='' -c wal_retrieve_retry_interval=200ms)
 	start_postgres
-	postgres_options=()
 	if until_caught_up && until_granted && until_promoted; then
 		log "restored: every acknowledged commit is here, $((SECONDS - began)) s after the restore began"
 		return 0
@@ -23,7 +23,7 @@ restore() {
 }
 
 fetch_base() {
-	rm -rf "$new"
+	rm -rf "$new" "$noted" "$missing"
 	mkdir -m 700 "$new"
 	log "fetching the newest base backup of the store"
 	(
