@@ -34,6 +34,10 @@ begin_afresh() {
 prepare() {
 	local facts recovering theirs timeline status last fork
 	facts=$(holder_sql "SELECT pg_is_in_recovery(), system_identifier FROM pg_control_system()") || {
+		if grep -q 'no pg_hba.conf entry' /tmp/holder-sql; then
+			say "looks $name" "waiting: $name looks at its data before it lets anybody in"
+			return 1
+		fi
 		say "away $name" "the holder of the lead, $name, does not answer at $address: $(head -n 1 /tmp/holder-sql)"
 		return 1
 	}
