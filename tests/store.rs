@@ -39,7 +39,8 @@ impl Store {
         for name in ["store/wal", "store/base", "run", "credentials", "wrong"] {
             fs::create_dir_all(folder.path().join(name)).expect("a folder");
         }
-        fs::write(folder.path().join("credentials/replication-password"), "it's: a\\secret").expect("written");
+        fs::write(folder.path().join("credentials/replication-password"), "it's: a\\secret")
+            .expect("written");
         fs::write(folder.path().join("wrong/replication-password"), "another").expect("written");
         let port = free_port();
         let server = perl(folder.path(), "credentials", port)
@@ -163,7 +164,10 @@ fn the_receiver_is_gone_before_the_lead_is_granted() {
     thread::sleep(Duration::from_millis(300));
     store.silence();
     store.says("claim b 10.0.0.2 prepared 77", "granted -");
-    assert!(receiver.try_wait().expect("a process").is_some(), "nothing is received any more when b is told so");
+    assert!(
+        receiver.try_wait().expect("a process").is_some(),
+        "nothing is received any more when b is told so"
+    );
 }
 
 #[test]

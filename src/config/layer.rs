@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::types::{
-    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName, ParameterValue,
-    PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
+    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// What `pgk.yaml`, or one `--set`, says.

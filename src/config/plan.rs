@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::layer::{Amounts, Layer};
 use super::types::{
-    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName, ParameterValue,
-    PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
+    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// A validated configuration with every default filled in.

@@ -341,14 +341,17 @@ impl FromStr for Interval {
         const SHORTEST: u32 = 60;
         const LONGEST: u32 = 30 * 86_400;
         let unit = |unit: char, seconds: u32| {
-            text.strip_suffix(unit).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).and_then(
-                |digits| digits.parse::<u32>().ok()?.checked_mul(seconds),
-            )
+            text.strip_suffix(unit)
+                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|digits| digits.parse::<u32>().ok()?.checked_mul(seconds))
         };
         let seconds = unit('m', 60).or_else(|| unit('h', 3600)).or_else(|| unit('d', 86_400));
         match seconds {
             Some(seconds @ SHORTEST..=LONGEST) => Ok(Self(seconds)),
-            _ => Err("an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d".to_owned()),
+            _ => {
+                Err("an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d"
+                    .to_owned())
+            }
         }
     }
 }

@@ -14,4 +14,5 @@ fi
 start_postgres
 
 {% include "common/apply-roles.sh" %}
+
 supervise apply_roles
