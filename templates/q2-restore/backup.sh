@@ -6,7 +6,6 @@ PGDATA=/store
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
 
-much_wal=64       # segments since the last base, 1 GB: more would take a restore too long to replay
 making=/store/base.new
 change=/store/base.change
 
@@ -18,9 +17,18 @@ wal_since() { wal_files | cut -c9- | awk -v start="$1" '$0 >= start' | wc -l; }
 # The receiver has the lock as long as it lives (receive.sh).
 is_received_from() { [ -n "$(find /tmp/alive -newermt '-3 seconds' 2>/dev/null)" ] && ! flock --nonblock /tmp/receiving.lock true; }
 
+# So many segments of WAL since the last base take a restore too long to replay: as much as the base itself is
+# large, but no less than 128 MB and no more than 1 GB.
+sized='' much_wal=''
 is_due() {
 	local newest=$1
 	[ -n "$newest" ] || return 0
+	if [ "$newest" != "$sized" ]; then
+		sized=$newest
+		much_wal=$(($(du -sm "/store/base/$newest" | cut -f1) / 16))
+		[ "$much_wal" -ge 8 ] || much_wal=8
+		[ "$much_wal" -le 64 ] || much_wal=64
+	fi
 	[ $(($(date +%s) - $(stat -c %Y "/store/base/$newest"))) -lt "$backup_every" ] || return 0
 	[ "$(wal_since "${newest: -16}")" -gt "$much_wal" ]
 }
