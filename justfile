@@ -66,6 +66,7 @@ pgbench seconds="30":
 tp8:
     cargo run --locked --quiet -- gen q1 -o tp8/Q1
     cargo run --locked --quiet -- gen q2 -o tp8/Q2
+    cargo run --locked --quiet -- gen q2 --strategy restore -o tp8/Q2/restore
 
 # Take what pgk prints now for right: snapshots and tp8/
 accept: tp8

@@ -7,7 +7,7 @@ set -euo pipefail
 seconds=$1
 
 namespace=''
-trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null' EXIT
+trap 'kubectl delete namespace "$namespace" --ignore-not-found --wait=false >/dev/null' EXIT
 heading "just pgbench $seconds"
 echo "# pgbench: scale 10, 8 clients, each run $seconds s, best of 3; the client on the node of no primary"
 bench() { # NAME SCENARIO SETTING...

@@ -31,12 +31,13 @@ spread() {
 				echo "spreading: $name leaves $node" >&2
 				kubectl --namespace "$namespace" delete pvc "data-$name" --wait=false >/dev/null
 				kubectl --namespace "$namespace" delete pod "$name" >/dev/null
+				kubectl --namespace "$namespace" wait pod "$name" --for create --timeout 60s >/dev/null
+				kubectl --namespace "$namespace" wait pod "$name" --for condition=Ready --timeout 300s >/dev/null
 				;;
 		esac
 		seen+="$node "
 	done < <(kubectl --namespace "$namespace" get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
 		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}')
-	kubectl --namespace "$namespace" rollout status statefulset/pg --timeout 300s >/dev/null
 }
 
 # each EVENT...: one after the other; what deletes machines is a drill of its own

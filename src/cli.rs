@@ -80,7 +80,7 @@ pub struct Config {
     /// How many replicas; the same as --set replicas=N
     #[arg(long, value_name = "N")]
     pub replicas: Option<String>,
-    /// How Q2 comes by a new primary: promote; the same as --set q2.strategy=STRATEGY
+    /// How Q2 comes by a new primary, promote or restore; the same as --set q2.strategy=STRATEGY
     #[arg(long)]
     pub strategy: Option<String>,
 }
@@ -107,6 +107,7 @@ Configuration, all of it optional, with the defaults:
   postgres:
     version: 17                17 or 18
     image:                     q1: docker.io/library/postgres:VERSION
+                               (also of q2 with restore)
                                q2: localhost/pgk-postgres:VERSION, built from the rendered Containerfile
     database: app              the application's database, and
     user: app                  the role that owns it
@@ -121,12 +122,18 @@ Configuration, all of it optional, with the defaults:
   q1:
     max-lag: 64MB              a replica further behind than this gets no readers
   q2:
-    strategy: promote          how a new primary comes about: a replica is promoted
+    strategy: promote          how a new primary comes about: a replica is promoted;
+                               restore: it is made anew from a backup store, on the official image
     durability: synchronous    an acknowledged commit is on two members, as long as there are two;
                                strict: always, writes wait otherwise; asynchronous: on the primary
+                               (with restore: strict, in the store, always; available: in the store,
+                               as long as it can be reached; synchronous is strict there)
     dcs: configmaps            where Patroni keeps its state: configmaps or endpoints
     fast-failover: true        notice a lost node in 3 s instead of 20 (not with asynchronous)
     max-lag: 64MB              as in q1
+    backups: 2                 with restore: how many base backups are kept, 1 to 30
+    backup-every: 6h           with restore: how often one is taken
+    store-size: 32Gi           with restore: size of the store's volume
 
 Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag
 of its own such as --namespace. Parameters and resources are merged key by key.

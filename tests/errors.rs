@@ -44,6 +44,19 @@ fn wrong_settings() {
     assert_snapshot!(errors.join("\n"));
 }
 
+/// Each right on its own, and not together.
+#[test]
+fn settings_that_do_not_go_together() {
+    let cases: [&[&str]; 4] = [
+        &["--strategy", "restore", "--replicas", "0"],
+        &["--strategy", "restore", "--set", "q2.durability=asynchronous"],
+        &["--strategy", "restore", "--set", "postgres.parameters.summarize_wal=off"],
+        &["--set", "q2.durability=available"],
+    ];
+    let errors = cases.map(|more| pgk_error(2, [&["gen", "q2"], more].concat()));
+    assert_snapshot!(errors.join("\n"));
+}
+
 #[test]
 fn a_wrong_flag() {
     assert_snapshot!(pgk_error(2, ["gen", "q1", "--namespace", "Bad_Name"]));

@@ -218,7 +218,12 @@ fn search_path(rendered: &Rendered) -> Option<String> {
 /// found again in its place.
 fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
     let parameter = |value: &str| format!("postgres.parameters.search_path={value}");
-    for scenario in scenario::all().into_values() {
+    let restore = "q2.strategy=restore".to_owned();
+    let all = scenario::all()
+        .into_values()
+        .flat_map(|scenario| [(scenario, vec![]), (scenario, vec![restore.clone()])]);
+    for (scenario, strategy) in all {
+        let render = |scenario, set: Vec<String>| render(scenario, [strategy.clone(), set].concat());
         let plain = render(scenario, vec![parameter("x")]).expect("the defaults");
         if let Some(hostile) = render(scenario, vec![parameter(value)]) {
             prop_assert_eq!(paths(&hostile), paths(&plain));

@@ -9,51 +9,13 @@ mod cluster;
 mod support;
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cluster::client::{Client, RO, RW, Repeated};
 use cluster::command::{eventually, expect, seconds, secs};
-use cluster::drills::{ms, passes, runs};
+use cluster::drills::{survives, survives_nodes};
 use cluster::instance::{Delete, Instance, Pod};
 use cluster::machine;
-
-/// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just measure-q2`;
-/// a test must also pass on a busy machine.)
-fn survives(pg: &Instance, plan: &str, commands: &[&str], limit: Duration) {
-    let shown = passes(pg, plan, commands);
-    for run in runs(&shown) {
-        let outage = ms(&run["write_outage"]["worst"]["longest"]["length_ms"]);
-        assert!(u128::from(outage) <= limit.as_millis(), "{run:#}");
-        assert_eq!(run["two_primaries"]["count"], 0, "{run:#}");
-    }
-}
-
-/// The same for the events of whole nodes that the environment has commands for. The longest that a node is
-/// away is `away`.
-fn survives_nodes(pg: &Instance, events: &[&str], away: &str, limit: Duration) {
-    let mut plan = Vec::new();
-    let mut arguments = vec!["--node-on-after".to_owned(), away.to_owned()];
-    for event in events {
-        let (take, give) = match *event {
-            "node-cut" => (("--node-cut", "PGK_NODE_CUT"), ("--node-heal", "PGK_NODE_HEAL")),
-            "node-delete" => (("--node-delete", "PGK_NODE_DELETE"), ("--node-on", "PGK_NODE_ON")),
-            _ => (("--node-off", "PGK_NODE_OFF"), ("--node-on", "PGK_NODE_ON")),
-        };
-        let (Some(taken), Some(given)) = (machine::command(take.1), machine::command(give.1)) else {
-            continue;
-        };
-        for (flag, command) in [(take.0, taken), (give.0, given)] {
-            if !arguments.iter().any(|argument| argument == flag) {
-                arguments.extend([flag.to_owned(), command]);
-            }
-        }
-        plan.push(format!("{{event: {event}}}"));
-    }
-    if !plan.is_empty() {
-        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        survives(pg, &format!("[{}]", plan.join(", ")), &arguments, limit);
-    }
-}
 
 fn members(pg: &Instance) -> Vec<Pod> {
     [vec![pg.primary()], pg.replicas()].concat()

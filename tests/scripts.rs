@@ -67,12 +67,15 @@ fn shellcheck_finds_nothing() {
     let measurements: Vec<_> = measurements.map(|entry| entry.expect("an entry").path()).collect();
     shellcheck(crate_folder(), &measurements);
     for lang in ["fr", "en"] {
-        for (scenario, at_least) in [("q1", 6), ("q2", 3)] {
+        for (scenario, strategy, at_least) in
+            [("q1", "promote", 6), ("q2", "promote", 3), ("q2", "restore", 15)]
+        {
             let folder = tempfile::tempdir().expect("a folder");
-            let mut scripts = rendered(folder.path(), "sh", &["gen", scenario, "--lang", lang]);
+            let what = ["gen", scenario, "--strategy", strategy, "--lang", lang];
+            let mut scripts = rendered(folder.path(), "sh", &what);
             // The load of a drill goes into its pods as it is.
             scripts.push(crate_folder().join("templates/drill/load.sh"));
-            assert!(scripts.len() >= at_least, "{scenario} has scripts");
+            assert!(scripts.len() >= at_least, "{scenario} {strategy} has scripts");
             shellcheck(folder.path(), &scripts);
         }
     }

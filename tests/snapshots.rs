@@ -24,22 +24,27 @@ fn examples_render_as_before() {
     });
 }
 
-/// What is checked in under `tp8/`: a scenario and its folder.
-const TP8: [(&str, &str); 2] = [("q1", "Q1"), ("q2", "Q2")];
+/// What is checked in under `tp8/`: what is rendered, the folder, and the example that spells it out.
+const TP8: [(&[&str], &str, &str); 3] = [
+    (&["gen", "q1"], "Q1", "q1"),
+    (&["gen", "q2"], "Q2", "q2"),
+    (&["gen", "q2", "--strategy", "restore"], "Q2/restore", "q2-restore"),
+];
 
 #[test]
 fn the_example_of_all_defaults_is_the_default() {
-    for (scenario, _) in TP8 {
-        let example = format!("examples/{scenario}.yaml");
-        assert_eq!(pgk_stdout(["gen", scenario, "-f", &example]), pgk_stdout(["gen", scenario]));
+    for (what, _, example) in TP8 {
+        let example = format!("examples/{example}.yaml");
+        assert_eq!(pgk_stdout([&what[..2], &["-f", &example]].concat()), pgk_stdout(what));
     }
 }
 
-/// The files of a folder and their texts, in order of their names.
+/// The files of a folder and their texts, in order of their names, without folders in it.
 fn folder(path: &Path) -> Vec<(String, String)> {
     let mut files: Vec<_> = fs::read_dir(path)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_file())
         .map(|path| {
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             (name, fs::read_to_string(&path).expect("text"))
@@ -52,11 +57,11 @@ fn folder(path: &Path) -> Vec<(String, String)> {
 /// `just tp8` renders it again.
 #[test]
 fn tp8_is_what_pgk_renders() {
-    for (scenario, name) in TP8 {
+    for (what, name, _) in TP8 {
         let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tp8").join(name);
         let parent = tempfile::tempdir().expect("a folder");
-        let fresh = parent.path().join(name);
-        pgk_stdout(["gen", scenario, "-o", fresh.to_str().expect("UTF-8")]);
+        let fresh = parent.path().join("out");
+        pgk_stdout([what, &["-o", fresh.to_str().expect("UTF-8")]].concat());
         assert_eq!(folder(&checked_in), folder(&fresh));
     }
 }
@@ -65,21 +70,23 @@ fn tp8_is_what_pgk_renders() {
 fn a_folder_holds_the_stream_and_its_readme_names_every_file() {
     let settings =
         ["lang=fr", "lang=en", "q2.dcs=configmaps", "q2.durability=asynchronous", "q2.fast-failover=false"];
-    for (scenario, setting) in
-        TP8.iter().flat_map(|(scenario, _)| settings.map(|setting| (scenario, setting)))
-    {
+    for (what, setting) in TP8.iter().flat_map(|(what, ..)| settings.map(|setting| (*what, setting))) {
+        // The store is what makes a commit safe there.
+        if what.contains(&"restore") && setting == "q2.durability=asynchronous" {
+            continue;
+        }
         let parent = tempfile::tempdir().expect("a folder");
         let path = parent.path().join("out");
-        pgk_stdout(["gen", scenario, "--set", setting, "-o", path.to_str().expect("UTF-8")]);
+        pgk_stdout([what, &["--set", setting, "-o", path.to_str().expect("UTF-8")]].concat());
         let files = folder(&path);
         let manifests: Vec<_> = files.iter().filter(|(name, _)| name.contains(".yaml")).collect();
         let stream: String = manifests.iter().flat_map(|(_, text)| ["---\n", text]).collect();
-        assert_eq!(stream, pgk_stdout(["gen", scenario, "--set", setting]));
+        assert_eq!(stream, pgk_stdout([what, &["--set", setting]].concat()));
         let readme = &files.iter().find(|(name, _)| name == "README.md").expect("a README").1;
         for (name, _) in manifests {
             assert!(
                 readme.contains(&format!("`{name}`")),
-                "README of {scenario} {setting} does not name {name}"
+                "README of {what:?} {setting} does not name {name}"
             );
         }
     }

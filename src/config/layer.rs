@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::types::{
-    Database, Dcs, Durability, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity,
-    Replicas, StorageClass, Strategy, Switch, User, Version,
+    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// What `pgk.yaml`, or one `--set`, says.
@@ -66,6 +66,9 @@ pub(super) struct Q1 {
 pub(super) struct Q2 {
     pub(super) strategy: Option<Strategy>,
     pub(super) durability: Option<Durability>,
+    pub(super) backups: Option<Backups>,
+    pub(super) backup_every: Option<Interval>,
+    pub(super) store_size: Option<Quantity>,
     pub(super) dcs: Option<Dcs>,
     pub(super) fast_failover: Option<Switch>,
     pub(super) max_lag: Option<PgSize>,

@@ -47,7 +47,10 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     for (flag, key, value) in &sources.flags {
         plan.apply(read_argument(flag, value, key, value)?);
     }
-    Ok(plan)
+    match plan.conflict() {
+        Some((what, help)) => Err(Diagnostic::new(what).help(help).into()),
+        None => Ok(plan),
+    }
 }
 
 fn read_file(path: &Path) -> Result<Layer, Diagnostic> {

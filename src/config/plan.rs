@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::layer::{Amounts, Layer};
 use super::types::{
-    Database, Dcs, Durability, Image, Lang, Name, Namespace, ParameterName, ParameterValue, PgSize, Quantity,
-    Replicas, StorageClass, Strategy, Switch, User, Version,
+    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 
 /// A validated configuration with every default filled in.
@@ -71,6 +71,12 @@ pub struct Q2 {
     pub strategy: Strategy,
     /// What an acknowledged commit can rely on.
     pub durability: Durability,
+    /// How many base backups the store keeps.
+    pub backups: Backups,
+    /// How often the store takes one, in seconds.
+    pub backup_every: Interval,
+    /// The size of the store's volume.
+    pub store_size: Quantity,
     /// Where Patroni keeps its state.
     pub dcs: Dcs,
     /// Whether a lost node is noticed in seconds, by a watcher in each pod.
@@ -110,6 +116,9 @@ impl Plan {
             q2: Q2 {
                 strategy: Strategy::Promote,
                 durability: Durability::Synchronous,
+                backups: Backups::DEFAULT,
+                backup_every: "6h".parse()?,
+                store_size: "32Gi".parse()?,
                 dcs: Dcs::ConfigMaps,
                 fast_failover: Switch::On,
                 max_lag: "64MB".parse()?,
@@ -144,9 +153,44 @@ impl Plan {
         if let Some(q2) = layer.q2 {
             set(&mut self.q2.strategy, q2.strategy);
             set(&mut self.q2.durability, q2.durability);
+            set(&mut self.q2.backups, q2.backups);
+            set(&mut self.q2.backup_every, q2.backup_every);
+            set(&mut self.q2.store_size, q2.store_size);
             set(&mut self.q2.dcs, q2.dcs);
             set(&mut self.q2.fast_failover, q2.fast_failover);
             set(&mut self.q2.max_lag, q2.max_lag);
+        }
+    }
+
+    /// What is wrong with settings that are each right on their own, and what to do; `None` where nothing is.
+    pub(super) fn conflict(&self) -> Option<(&'static str, &'static str)> {
+        let unfit = match (self.q2.strategy, self.q2.durability) {
+            (Strategy::Restore, Durability::Asynchronous) => Some((
+                "with q2.strategy `restore`, q2.durability is `strict` or `available`",
+                "a primary that acknowledges what the store does not have yet is what this strategy rules out",
+            )),
+            (Strategy::Promote, Durability::Available) => Some((
+                "q2.durability `available` is for q2.strategy `restore` alone",
+                "`synchronous` is what comes close to it: a primary left alone goes on",
+            )),
+            _ => None,
+        };
+        if unfit.is_some() || self.q2.strategy == Strategy::Promote {
+            return unfit;
+        }
+        let set = |name: &str| self.postgres.parameters.keys().any(|key| key.as_str() == name);
+        if self.replicas == Replicas::NONE {
+            Some((
+                "with q2.strategy `restore`, there must be a replica",
+                "set replicas to 1 or more: they are asked whether they hold data before an empty database is made",
+            ))
+        } else if set("synchronous_standby_names") || set("summarize_wal") {
+            Some((
+                "with q2.strategy `restore`, pgk sets synchronous_standby_names and summarize_wal itself",
+                "take them out of postgres.parameters: the store relies on them",
+            ))
+        } else {
+            None
         }
     }
 

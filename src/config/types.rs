@@ -154,6 +154,13 @@ const RESERVED: [(&str, &str); 14] = [
     ("wal_level", "replication needs `replica`"),
 ];
 
+impl ParameterName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for ParameterName {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -240,9 +247,11 @@ choice!(
 choice!(
     /// How a new primary comes about.
     Strategy,
-    "the strategy is `promote`",
+    "the strategy is `promote` or `restore`",
     /// A replica is promoted.
-    Promote = "promote"
+    Promote = "promote",
+    /// The primary is made anew from a backup store.
+    Restore = "restore"
 );
 choice!(
     /// The kind of Kubernetes object in which Patroni keeps the leader's lease and its other state.
@@ -256,13 +265,15 @@ choice!(
 choice!(
     /// What an acknowledged commit can rely on.
     Durability,
-    "durability is `strict`, `synchronous` or `asynchronous`",
+    "durability is `strict`, `synchronous`, `asynchronous` or `available`",
     /// It is on two members, always: without a standby, writes wait.
     Strict = "strict",
     /// It is on two members as long as there are two; a primary left alone goes on.
     Synchronous = "synchronous",
     /// It is on the primary; a failover may lose the last ones.
-    Asynchronous = "asynchronous"
+    Asynchronous = "asynchronous",
+    /// It is in the backup store, as long as the store can be reached.
+    Available = "available"
 );
 choice!(
     /// A switch.
@@ -281,6 +292,8 @@ pub struct Replicas(u8);
 impl Replicas {
     /// The number that is rendered where none is asked for.
     pub const DEFAULT: Self = Self(2);
+    /// No replica at all.
+    pub const NONE: Self = Self(0);
     /// More than this needs a primary with more WAL senders than pgk gives it.
     const MOST: u8 = 12;
 }
@@ -296,6 +309,54 @@ impl FromStr for Replicas {
 }
 
 from_scalar!(Replicas);
+
+/// How many base backups are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Backups(u8);
+
+impl Backups {
+    /// The number where none is asked for.
+    pub const DEFAULT: Self = Self(2);
+}
+
+impl FromStr for Backups {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count @ 1..=30) => Ok(Self(count)),
+            _ => Err("the number of base backups is a whole number from 1 to 30".to_owned()),
+        }
+    }
+}
+
+from_scalar!(Backups);
+
+/// A time between two things that are done again and again, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Interval(u32);
+
+impl FromStr for Interval {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        const SHORTEST: u32 = 60;
+        const LONGEST: u32 = 30 * 86_400;
+        let unit = |unit: char, seconds: u32| {
+            text.strip_suffix(unit)
+                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|digits| digits.parse::<u32>().ok()?.checked_mul(seconds))
+        };
+        let seconds = unit('m', 60).or_else(|| unit('h', 3600)).or_else(|| unit('d', 86_400));
+        match seconds {
+            Some(seconds @ SHORTEST..=LONGEST) => Ok(Self(seconds)),
+            _ => {
+                Err("an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+from_scalar!(Interval);
 
 fn check(fits: bool, rule: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(rule.to_owned()) }
@@ -358,6 +419,8 @@ mod tests {
         );
         fits::<ParameterValue>(&["", "off", "it's\n"], &["a\0", "\u{1b}[0m", &"x".repeat(8193)]);
         fits::<Replicas>(&["0", "12"], &["", "13", "-1", "two", "1.0"]);
+        fits::<Backups>(&["1", "30"], &["", "0", "31", "-1"]);
+        fits::<Interval>(&["1m", "6h", "30d"], &["", "6", "0h", "31d", "h", "1.5h", "+6h", "99999999999h"]);
         fits::<Version>(&["17", "18"], &["16", "017", ""]);
     }
 }

@@ -94,8 +94,11 @@ impl Cluster {
 
     /// The instance's members, by name.
     pub(super) async fn members(&self) -> anyhow::Result<Vec<Member>> {
-        let selector =
-            format!("app.kubernetes.io/name=postgresql,app.kubernetes.io/instance={},role", self.name);
+        // A backup store is no member: no PostgreSQL runs there.
+        let selector = format!(
+            "app.kubernetes.io/name=postgresql,app.kubernetes.io/instance={},role,role!=store",
+            self.name
+        );
         let pods = self.pods();
         let params = ListParams::default().labels(&selector);
         let list = bounded(pods.list(&params)).await.context("cannot list the members")?;

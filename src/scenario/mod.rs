@@ -12,12 +12,12 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::config::Plan;
-use crate::config::types::{Image, Lang};
+use crate::config::types::{Image, Lang, Quantity, Strategy};
 use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, basename};
 
 pub use q1::Q1;
-pub use q2::Q2;
+pub use q2::{Q2, Q2_RESTORE};
 
 /// One of the lab sheet's questions.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Scenario {
     containerfile: Option<&'static str>,
     /// Whether the pods take up a changed configuration file by themselves, or must be replaced.
     live_config: bool,
+    /// Whether there is a backup store, which the primary is restored from.
+    store: bool,
     /// The folder's README in French and in English.
     readme: [&'static str; 2],
 }
@@ -67,6 +69,8 @@ pub struct Names {
     pub replica: String,
     /// The `StatefulSet` of members, any of which can be the primary.
     pub members: String,
+    /// The backup store's `StatefulSet` and Service.
+    pub store: String,
     /// The `ConfigMap` of configuration files.
     pub config: String,
     /// The `ConfigMap` of scripts.
@@ -86,6 +90,7 @@ impl Names {
             primary: with("primary"),
             replica: with("replica"),
             members: name.to_owned(),
+            store: with("store"),
             config: with("config"),
             scripts: with("scripts"),
             credentials: with("credentials"),
@@ -106,12 +111,16 @@ struct Values<'a> {
     base_image: Image,
     /// Whether each pod has a watcher.
     watcher: bool,
+    /// Whether there is a backup store.
+    store: bool,
     /// The labels of every object.
     labels: Labels<'a>,
     /// The labels among them that a selector may rely on for ever.
     selector: Selector<'a>,
     /// The specification of a member's volume claim.
     claim: Json,
+    /// The specification of the backup store's.
+    store_claim: Json,
     files: Files,
 }
 
@@ -153,7 +162,15 @@ fn selector(plan: &Plan) -> Selector<'_> {
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
 pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
-    check(plan, render_unchecked(scenario, plan).context(DEFECT)?)
+    check(plan, render_unchecked(by_strategy(scenario, plan), plan).context(DEFECT)?)
+}
+
+/// Q2 is two scenarios of the same name: `plan` says which.
+fn by_strategy<'a>(scenario: &'a Scenario, plan: &Plan) -> &'a Scenario {
+    match plan.q2.strategy {
+        Strategy::Restore if scenario.id == Q2.id => &Q2_RESTORE,
+        _ => scenario,
+    }
 }
 
 const DEFECT: &str =
@@ -173,9 +190,11 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
         image: plan.postgres.image.clone().unwrap_or(default_image),
         base_image: version.official_image(),
         watcher: plan.q2.watcher(),
+        store: scenario.store,
         labels: labels(plan),
         selector: selector(plan),
-        claim: claim(plan),
+        claim: claim(plan, &plan.storage.size),
+        store_claim: claim(plan, &plan.q2.store_size),
         files: Files { config: scenario.config, scripts: scenario.scripts },
     };
     let config = if scenario.live_config { &[] } else { scenario.config };
@@ -201,10 +220,10 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
     Ok(Rendered { manifests, others })
 }
 
-fn claim(plan: &Plan) -> Json {
+fn claim(plan: &Plan, size: &Quantity) -> Json {
     let mut claim = Map::from_iter([
         ("accessModes".to_owned(), json!(["ReadWriteOnce"])),
-        ("resources".to_owned(), json!({ "requests": { "storage": plan.storage.size } })),
+        ("resources".to_owned(), json!({ "requests": { "storage": size } })),
     ]);
     if let Some(class) = &plan.storage.class {
         claim.insert("storageClassName".to_owned(), json!(class));

@@ -1,4 +1,5 @@
-//! Q2: members that elect a new primary among them when the primary fails.
+//! Q2: a new primary when the primary fails: a member that the others elect, or one that is made anew from a
+//! backup store.
 
 use super::Scenario;
 
@@ -31,5 +32,50 @@ pub static Q2: Scenario = Scenario {
     ],
     containerfile: Some("q2/Containerfile"),
     live_config: true,
+    store: false,
     readme: ["q2/README.fr.md", "q2/README.en.md"],
+};
+
+/// Q2 by restoring: plain PostgreSQL; a new primary is made from the backup store.
+pub static Q2_RESTORE: Scenario = Scenario {
+    id: "q2",
+    manifests: &[
+        "common/configmap-config.yaml",
+        "common/configmap-scripts.yaml",
+        "common/service-rw.yaml",
+        "common/service-ro.yaml",
+        "q2-restore/service-store.yaml",
+        "common/service-replicas.yaml",
+        "q2-restore/statefulset-store.yaml",
+        "q2-restore/deployment-primary.yaml",
+        "common/deployment-replica.yaml",
+        "common/poddisruptionbudget-replica.yaml",
+    ],
+    config: &["common/postgresql.conf", "common/pg_hba.conf", "common/roles.sql"],
+    scripts: &[
+        "common/settings.sh",
+        "common/common.sh",
+        "q2-restore/primary.sh",
+        "q2-restore/damage.sh",
+        "q2-restore/restore.sh",
+        "q2-restore/fetch-wal.sh",
+        "common/first-start.sh",
+        "common/restore-from-replica.sh",
+        "q2-restore/ready-primary.sh",
+        "q2-restore/ask-store.sh",
+        "q2-restore/store.sh",
+        "q2-restore/store.pl",
+        "q2-restore/receive.sh",
+        "q2-restore/backup.sh",
+        "q2-restore/ready-store.sh",
+        "common/replica.sh",
+        "common/tell.sh",
+        "common/clone.sh",
+        "common/follow.sh",
+        "common/ready-replica.sh",
+    ],
+    containerfile: None,
+    live_config: false,
+    store: true,
+    readme: ["q2-restore/README.fr.md", "q2-restore/README.en.md"],
 };

@@ -37,9 +37,12 @@ postgres_pid=''
 stop() { if [ -n "$postgres_pid" ]; then kill -INT "$postgres_pid" 2>/dev/null || true; else exit 0; fi; }
 trap stop TERM INT
 
+{% if store %}
+postgres_options=()     # on the command line, for a restore
+{% endif %}
 start_postgres() {
 	postgres -D "$data" -c config_file=/etc/pgk/config/postgresql.conf -c hba_file=/etc/pgk/config/pg_hba.conf \
-		-c cluster_name="$HOSTNAME" &
+		-c cluster_name="$HOSTNAME"{% if store %} "${postgres_options[@]}"{% endif %} &
 	postgres_pid=$!
 }
 

@@ -17,6 +17,11 @@ stop() {
 }
 trap stop TERM INT
 
+# A machine that was made anew under its old name has lost the volume that Kubernetes believes to be there.
+touch /pgdata/lock || {
+	log "THIS VOLUME CANNOT BE WRITTEN TO. If its node was made anew, it is lost, and this member wants a new one: kubectl delete pvc data-$HOSTNAME --wait=false && kubectl delete pod $HOSTNAME"
+	exit 1
+}
 # One container a volume: after a pod was deleted by force, its container may run on beside its successor's.
 exec {lock}>/pgdata/lock
 until flock --nonblock "$lock"; do

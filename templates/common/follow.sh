@@ -1,9 +1,10 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Watches a running replica and says in the log how it is. Sourced by replica.sh.
 #
-# A replica gives its copy up in one case only: the primary answers, is the same database system, and no
+# A replica gives its copy up in {{ ("two cases" if store else "one case") | safe }} only: the primary answers, is the same database system, and no
 # longer has the WAL that the replica needs. Its data is then nothing but an older state of the
-# primary's. In every other case it keeps what it has and leaves the decision to a human.
+# primary's.{% if store %} Or the primary was restored, and the replica had received more than the store had: nobody
+# was told that this was committed.{% endif %} In every other case it keeps what it has and leaves the decision to a human.
 
 upstream="host=$rw_service port=5432 user=replicator dbname=postgres"
 upstream_sql() { timeout 10 psql --no-psqlrc -qAtX -d "$upstream${2:+ $2}" -c "$1" 2>/dev/null; }
@@ -16,6 +17,21 @@ where_am_i="SELECT coalesce(
 # Is the segment with position %s older than the oldest that the primary has? (Names without timeline.)
 is_gone="SELECT substr(pg_walfile_name('%s'), 9) < min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}\$'"
 
+{% if store %}
+# Did the primary's timeline leave this copy's before POSITION? Sets `fork`, where it did.
+fork=''
+is_beyond_fork() {
+	local ours theirs
+	# The newest timeline that it has WAL of; what it knows of a newer one is the history file alone.
+	ours=$(local_sql "SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}\$'") || return 1
+	theirs=$(upstream_sql IDENTIFY_SYSTEM replication=database | cut -d'|' -f2)
+	[ -n "$theirs" ] && [ "$theirs" -gt "$ours" ] || return 1
+	fork=$(upstream_sql "TIMELINE_HISTORY $theirs" replication=database | sed 's/^[0-9A-F]*\.history|//' |
+		awk -v old="$ours" '$1 == old && $2 ~ "^[0-9A-F]+/[0-9A-F]+$" {print $2; exit}')
+	[ -n "$fork" ] && [ "$(local_sql "SELECT '$fork'::pg_lsn < '$1'::pg_lsn")" = t ]
+}
+
+{% endif %}
 alone_since='' looked_at=0
 follow() {
 	local position ours theirs
@@ -43,6 +59,12 @@ follow() {
 		log "fell behind: this copy ends at $position, and the primary no longer has the WAL from there on. Cloning it anew"
 		outdated=yes
 		stop
+{% if store %}
+	elif [ -n "$theirs" ] && [ -n "$position" ] && is_beyond_fork "$position"; then
+		log "the primary was restored: this copy, up to $position, has WAL beyond $fork that never was in the store, so nobody was told that it was committed. Cloning the primary anew"
+		outdated=yes
+		stop
+{% endif %}
 	elif [ $((SECONDS - alone_since)) -ge 30 ]; then
 		say stuck "WAITING FOR A HUMAN: the primary answers, but this copy (up to $position) does not stream from it; PostgreSQL's own lines say why. It is kept. If it is not wanted, delete this pod"
 	fi

@@ -1,16 +1,30 @@
 #!/bin/bash
 # Makes the primary anew from a replica after its volume was lost. Run by a human, in the waiting pod:
-#   kubectl exec NAME-primary-0 -- bash /etc/pgk/scripts/restore-from-replica.sh ADDRESS
+#   kubectl exec {{ ("deploy/NAME-primary" if store else "NAME-primary-0") | safe }} -- bash /etc/pgk/scripts/restore-from-replica.sh ADDRESS
 # ADDRESS is that of the replica that has received the most WAL; what it lacks is lost.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+{% if store %}
+# shellcheck source-path=SCRIPTDIR source=ask-store.sh
+. /etc/pgk/scripts/ask-store.sh
+{% endif %}
 
 source=${1:?the address of the replica to restore from}
 if [ -e "$data" ]; then
 	log "this volume holds a database already: nothing was done"
 	exit 1
 fi
+{% if store %}
+condition=$(store_state 1)
+case $condition in
+	empty | filling) ;;
+	*)
+		log "the store is ${condition:-not to be reached}: nothing was done. When it is ready, this pod restores by itself, and loses nothing"
+		exit 1
+		;;
+esac
+{% endif %}
 write_pgpass
 rm -rf "$new"
 log "cloning the replica at $source"
@@ -25,5 +39,8 @@ pg_ctl --pgdata="$new" --wait --silent --log=/tmp/restore.log start -o "-c liste
 	{ cat /tmp/restore.log; exit 1; }
 pg_ctl --pgdata="$new" --wait --silent promote
 pg_ctl --pgdata="$new" --wait --silent --mode=fast stop
+{% if store %}
+touch "$data.chosen"
+{% endif %}
 mv "$new" "$data"
 log "done: the waiting container starts it"

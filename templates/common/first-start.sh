@@ -5,6 +5,10 @@
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+{% if store %}
+# shellcheck source-path=SCRIPTDIR source=ask-store.sh
+. /etc/pgk/scripts/ask-store.sh
+{% endif %}
 
 # The answer of one replica (tell.sh), whichever the Service picks; nothing if there is none.
 ask() { timeout 3 bash -c "exec 2>/dev/null; head -n 1 </dev/tcp/$replicas_service/5433" || true; }
@@ -40,8 +44,16 @@ every_replica_is_empty() {
 	done
 }
 
+{% if store %}
+# The store has heard of a primary meanwhile: there is a database.
+store_knows_of_one() { [[ $(store_state 1) =~ ^(filling|ready)$ ]]; }
+
+{% endif %}
 until [ -e "$start_empty" ] || every_replica_is_empty; do
 	pause 1
+{% if store %}
+	! store_knows_of_one || exit 0
+{% endif %}
 	# restore-from-replica.sh has done its work meanwhile.
 	if [ -f "$data/PG_VERSION" ]; then
 		log "a database was restored: starting it as the primary"

@@ -1,0 +1,83 @@
+//! Q2 by restore on a real cluster: the primary is made anew from the store, and nothing acknowledged is lost.
+//! Needs what `cluster.rs` needs.
+
+#![cfg(feature = "drill")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "cluster/mod.rs"]
+mod cluster;
+mod support;
+
+use std::thread::sleep;
+use std::time::Instant;
+
+use cluster::client::RW;
+use cluster::command::{eventually, expect, seconds, secs};
+use cluster::drills::{survives, survives_nodes};
+use cluster::instance::Instance;
+use cluster::machine;
+
+/// The store has a verified base backup, and receives from the primary.
+fn wait_for_the_store(pg: &Instance) {
+    eventually("a store that is ready", secs(120), || {
+        let state = store(pg, "perl /etc/pgk/scripts/store.pl localhost state")?;
+        let streams = "SELECT sync_state FROM pg_stat_replication WHERE application_name = 'walstore'";
+        let streams = pg.sql(&pg.primary(), streams)?;
+        expect(state.starts_with("ready ") && streams == "sync", format!("{state}; {streams}"))
+    });
+}
+
+fn store(pg: &Instance, script: &str) -> Result<String, String> {
+    pg.kubectl(&["exec", "pg-store-0", "--container=store", "--", "bash", "-euc", script])
+}
+
+#[test]
+fn the_primary_is_made_anew() {
+    let Some(pg) = Instance::start_of("q2", "restore", &["q2.strategy=restore"]) else { return };
+    wait_for_the_store(&pg);
+    let events = "[{event: postgres-kill}, {event: pod-delete}, {event: pod-force}, {event: volume-delete},
+        {event: pod-delete, target: replica}]";
+    survives(&pg, events, &["--timeout", "120s"], secs(30));
+    if let Some(kill) = machine::command("PGK_CONTAINER_KILL") {
+        survives(&pg, "[{event: container-kill}]", &["--container-kill", &kill], secs(20));
+    }
+    survives_nodes(&pg, &["node-off", "node-cut"], "150s", secs(120));
+    the_store_is_lost(&pg);
+    the_data_is_damaged(&pg);
+}
+
+/// Its pod, and then its volume as well: writes wait meanwhile, and it rebuilds itself.
+fn the_store_is_lost(pg: &Instance) {
+    wait_for_the_store(pg);
+    let client = pg.client();
+    let writing = client.keep_writing();
+    for volume in [false, true] {
+        sleep(secs(2));
+        let begin = Instant::now();
+        if volume {
+            pg.kubectl(&["delete", "pvc", "backup-pg-store-0", "--wait=false"]).expect("the volume goes");
+        }
+        pg.kubectl(&["delete", "pod", "pg-store-0", "--grace-period=0", "--force"]).expect("the pod goes");
+        wait_for_the_store(pg);
+        println!("the_store_is_lost: with its volume: {volume}: ready after {}", seconds(begin.elapsed()));
+    }
+    let writes = writing.stop();
+    println!("the_store_is_lost: writes: {writes}");
+    client.assert_kept(&writes);
+    pg.kubectl(&["delete", "pod", "client"]).expect("the client's end");
+}
+
+fn the_data_is_damaged(pg: &Instance) {
+    let client = pg.client();
+    client.sql(RW, "CREATE TABLE before AS SELECT generate_series(1, 1000) AS n").expect("rows");
+    let primary = pg.primary();
+    let begin = Instant::now();
+    pg.shell(&primary, "rm -rf $PGDATA/base && kill -9 $(head -1 $PGDATA/postmaster.pid)").expect("damage");
+    eventually("the restored rows", secs(90), || {
+        let rows = client.sql(RW, "SELECT count(*) FROM before")?;
+        expect(rows == "1000", rows)
+    });
+    println!("the_data_is_damaged: restored after {}", seconds(begin.elapsed()));
+    pg.wait_until_streaming(2);
+    pg.wait_for_log(&pg.primary(), "DAMAGED", secs(5));
+}
