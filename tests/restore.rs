@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use cluster::client::RW;
 use cluster::command::{eventually, expect, seconds, secs};
-use cluster::drills::{survives, survives_nodes};
+use cluster::drills::survives;
 use cluster::instance::Instance;
 use cluster::machine;
 
@@ -41,7 +41,6 @@ fn the_primary_is_made_anew() {
     if let Some(kill) = machine::command("PGK_CONTAINER_KILL") {
         survives(&pg, "[{event: container-kill}]", &["--container-kill", &kill], secs(20));
     }
-    survives_nodes(&pg, &["node-off", "node-cut"], "150s", secs(120));
     the_store_is_lost(&pg);
     the_data_is_damaged(&pg);
 }

@@ -32,7 +32,7 @@ is_beyond_fork() {
 }
 
 {% endif %}
-alone_since='' looked_at=0
+alone_since='' answers_since='' looked_at=0
 follow() {
 	local position ours theirs
 	# As long as it streams, a look every five seconds is enough.
@@ -42,15 +42,17 @@ follow() {
 	position=$(local_sql "$where_am_i") || return 0
 	if [ "$position" = streaming ]; then
 		say streaming "streaming from $rw_service"
-		alone_since=''
+		alone_since='' answers_since=''
 		return 0
 	fi
 	alone_since=${alone_since:-$SECONDS}
 	if ! pg_isready -q -h "$rw_service" -t 2; then
+		answers_since=''
 		[ $((SECONDS - alone_since)) -lt 10 ] ||
 			say away "the primary does not answer: serving reads from this copy, which ends at ${position:-an unknown position}, and keeping it. If the primary's volume is lost: $lost_volume_help"
 		return 0
 	fi
+	answers_since=${answers_since:-$SECONDS}
 	ours=$(local_sql "SELECT system_identifier FROM pg_control_system()") || return 0
 	theirs=$(upstream_sql IDENTIFY_SYSTEM replication=database | cut -d'|' -f1)
 	if [ -n "$theirs" ] && [ "$theirs" != "$ours" ]; then
@@ -65,7 +67,7 @@ follow() {
 		outdated=yes
 		stop
 {% endif %}
-	elif [ $((SECONDS - alone_since)) -ge 30 ]; then
+	elif [ $((SECONDS - answers_since)) -ge 30 ]; then
 		say stuck "WAITING FOR A HUMAN: the primary answers, but this copy (up to $position) does not stream from it; PostgreSQL's own lines say why. It is kept. If it is not wanted, delete this pod"
 	fi
 }

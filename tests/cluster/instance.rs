@@ -253,21 +253,17 @@ impl Instance {
         Client::start(self, "client", &self.primary())
     }
 
-    /// Deletes the namespace and waits for its end. What takes time to end goes first: the namespace's own
-    /// deletion looks only now and then whether something is left.
+    /// Deletes the namespace, once the pods and volumes in it are gone: the namespace's own deletion looks
+    /// only now and then whether something is left, and need not be waited for.
     fn delete(&self) -> Result<(), String> {
         let slow = "statefulsets,deployments,pods,persistentvolumeclaims";
-        let nothing = |left: String| expect(left.is_empty(), format!("these are left: {left}"));
-        let ended = within(Duration::from_secs(30), || {
+        let ended = within(Duration::from_secs(60), || {
             self.kubectl(&["delete", slow, "--all", "--grace-period=1", "--wait=false"])?;
-            self.kubectl(&["get", "pods,persistentvolumeclaims", "--output=name"]).and_then(nothing)
+            let left = self.kubectl(&["get", "pods,persistentvolumeclaims", "--output=name"])?;
+            expect(left.is_empty(), format!("these are left: {left}"))
         });
         self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"])?;
-        within(Duration::from_secs(60), || {
-            self.kubectl(&["get", "namespace", &self.namespace, "--output=name", "--ignore-not-found"])
-                .and_then(nothing)
-        })
-        .map_err(|error| format!("{error}; {ended:?}"))
+        ended
     }
 
     /// What somebody needs to see who has to find out why a test failed.
