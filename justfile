@@ -50,16 +50,22 @@ measure times="3":
 #
 # Every failure of Q2's primary so many times; the tables go to docs/proof/q2.txt
 measure-q2 times="5" all_off="2" random="0" *settings="":
+    #!/usr/bin/env bash
+    set -euo pipefail
     bash measure/q2.sh {{times}} {{all_off}} {{random}} {{settings}} | tee docs/proof/q2.txt
 
 # PGK_NODE_LOSSY is the command that makes {node} lose packets.
 #
 # Q2 with starved CPUs, lost packets and a hanging API server: no failover may come of it
 stress-q2 minutes="20":
-    set -o pipefail; bash measure/stress.sh {{minutes}} | tee docs/proof/q2-stress.txt
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bash measure/stress.sh {{minutes}} | tee docs/proof/q2-stress.txt
 
 # What replication costs, to docs/proof/pgbench.txt
 pgbench seconds="30":
+    #!/usr/bin/env bash
+    set -euo pipefail
     bash measure/pgbench.sh {{seconds}} | tee docs/proof/pgbench.txt
 
 # Render tp8/ again
