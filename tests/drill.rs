@@ -55,19 +55,33 @@ fn what_q1_survives() {
     assert_eq!((passed, reasons), (false, Some(1)), "a limit that cannot hold: {shown:#}");
     assert_clean(&pg);
 
-    a_node_is_cut_and_healed(&pg);
+    nodes_are_taken_and_brought_back(&pg);
     total_loss_is_reported(&pg);
     a_lost_disk_is_reported(&pg);
 }
 
-/// (The primary's node, the other events of nodes: promote.rs.)
-fn a_node_is_cut_and_healed(pg: &Instance) {
+fn nodes_are_taken_and_brought_back(pg: &Instance) {
+    let on = machine::command("PGK_NODE_ON");
     let (cut, heal) = (machine::command("PGK_NODE_CUT"), machine::command("PGK_NODE_HEAL"));
     if let (Some(cut), Some(heal)) = (cut, heal) {
         let commands = ["--node-cut", &cut, "--node-heal", &heal, "--node-on-after", "6s"];
-        let shown = passes(pg, "[{event: node-cut, target: replica}]", &commands);
-        let outage = ms(&runs(&shown)[0]["write_outage"]["worst"]["longest"]["length_ms"]);
-        assert!(outage < 5000, "{shown:#}");
+        let plan = "[{event: node-cut, target: replica}, {event: node-cut}]";
+        let shown = passes(pg, plan, &commands);
+        let [replica, primary] = runs(&shown)[..] else { panic!("{shown:#}") };
+        assert!(ms(&replica["write_outage"]["worst"]["longest"]["length_ms"]) < 5000, "{shown:#}");
+        assert!(ms(&primary["write_outage"]["worst"]["longest"]["length_ms"]) > 6000, "{shown:#}");
+    }
+    if let (Some(off), Some(on)) = (machine::command("PGK_NODE_OFF"), &on) {
+        let commands = ["--node-off", &off, "--node-on", on];
+        let shown = passes(pg, "[{event: all-off}]", &commands);
+        let all = runs(&shown)[0];
+        // The nodes are off for 10 s, and the load with them.
+        assert!(ms(&all["first_commit_ms"]) > 10_000, "{shown:#}");
+        assert!(all["notes"].to_string().contains("The load itself was away"), "{shown:#}");
+    }
+    if let (Some(delete), Some(on)) = (machine::command("PGK_NODE_DELETE"), &on) {
+        let commands = ["--node-delete", &delete, "--node-on", on, "--max-recovery", "90s"];
+        passes(pg, "[{event: node-delete, target: replica}]", &commands);
     }
 }
 
