@@ -54,3 +54,6 @@ a_pod() {
 		      $settings
 	YAML
 }
+
+# on_node COMMAND NODE: one of the environment's commands, on that node
+on_node() { sh -c "${1//\{node\}/$2}"; }

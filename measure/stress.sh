@@ -7,9 +7,10 @@ set -euo pipefail
 minutes=$1
 
 namespace=pgk-stress-$$
+mapfile -t nodes < <(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
 restore() {
 	sh -c "$PGK_API_ON" || true
-	for node in $(kubectl get nodes --output name); do sh -c "${PGK_NODE_HEAL//\{node\}/${node#node/}}" || true; done
+	for node in "${nodes[@]}"; do on_node "$PGK_NODE_HEAL" "$node" || true; done
 	kubectl delete namespace "$namespace" --wait=false >/dev/null
 }
 trap restore EXIT
@@ -19,7 +20,6 @@ state() {
 	sql "$namespace" "SELECT 'primary ' || current_setting('cluster_name') || ', started ' || pg_postmaster_start_time()
 		|| ', timeline ' || timeline_id FROM pg_control_checkpoint()"
 }
-mapfile -t nodes < <(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
 sql "$namespace" 'CREATE TABLE written (n bigserial PRIMARY KEY); ALTER TABLE written OWNER TO app'
 before=$(state)
 
@@ -32,7 +32,7 @@ a_pod "$namespace" writer "${nodes[0]}" '' bash -c \
 	"echo 'INSERT INTO written DEFAULT VALUES' >/tmp/insert; pgbench -n -c 4 -R 40 -T $((minutes * 60)) -f /tmp/insert"
 for ((minute = 0; minute < minutes; minute++)); do
 	node=${nodes[minute / 2 % ${#nodes[@]}]}
-	[ $((minute % 2)) != 0 ] || sh -c "${PGK_NODE_LOSSY//\{node\}/$node}"
+	[ $((minute % 2)) != 0 ] || on_node "$PGK_NODE_LOSSY" "$node"
 	if [ $((minute % 4)) = 3 ]; then
 		sh -c "$PGK_API_OFF"
 		sleep 30
@@ -41,7 +41,7 @@ for ((minute = 0; minute < minutes; minute++)); do
 	else
 		sleep 60
 	fi
-	[ $((minute % 2)) != 1 ] || sh -c "${PGK_NODE_HEAL//\{node\}/$node}"
+	[ $((minute % 2)) != 1 ] || on_node "$PGK_NODE_HEAL" "$node"
 	echo "minute $((minute + 1)): 20 % of the packets to $node lost; load $(cut -d' ' -f1-3 /proc/loadavg)" >&2
 done
 kubectl --namespace "$namespace" wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 120s >/dev/null
