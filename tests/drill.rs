@@ -113,6 +113,16 @@ fn a_lost_disk_is_reported(pg: &Instance) {
     assert!(fs::read_to_string(report.join("timeline.svg")).expect("a picture").contains("</svg>"));
 }
 
+/// The instance is to have a replica, but its pod finds no place: what is there is not full strength.
+fn a_missing_member_is_missed(pg: &Instance) {
+    let nowhere = r#"{"spec": {"replicas": 1, "template": {"spec": {"nodeSelector": {"pgk/nowhere": ""}}}}}"#;
+    pg.kubectl(&["patch", "deployment", "pg-replica", "--patch", nowhere]).expect("it is scaled");
+    let arguments = ["drill", "pod-delete", "--timeout", "3s", "--namespace", &pg.namespace];
+    let error = support::pgk_error(1, arguments);
+    assert!(error.contains("not at full strength to begin with (2 members)"), "{error}");
+    pg.apply(&["replicas=0"]);
+}
+
 #[test]
 fn interruptions_and_refusals() {
     let Some(pg) = Instance::prepare("drill_ends") else { return };
@@ -130,6 +140,7 @@ fn interruptions_and_refusals() {
     assert!(refused(&["switchover"]).contains("no election"));
     assert!(refused(&["pod-delete", "--target", "replica"]).contains("the instance has no replica"));
     assert!(refused(&["pod-delete", "--name", "other"]).contains("there is no instance `other`"));
+    a_missing_member_is_missed(&pg);
 
     // Ctrl-C in the middle of the load.
     let child = drill_under_load(&pg, "60s");

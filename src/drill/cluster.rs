@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodTemplateSpec};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
 use kube::{Client, Config};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -92,13 +93,35 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// The labels of every object of the instance.
+    fn selector(&self) -> String {
+        format!("app.kubernetes.io/name=postgresql,app.kubernetes.io/instance={}", self.name)
+    }
+
+    /// How many members the instance is to have: some may be missing.
+    pub(super) async fn size(&self) -> anyhow::Result<usize> {
+        let params = ListParams::default().labels(&self.selector());
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &self.namespace);
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let sets = bounded(sets.list(&params)).await.context("cannot list the StatefulSets")?;
+        let deployments = bounded(deployments.list(&params)).await.context("cannot list the Deployments")?;
+        let sets = sets.into_iter().filter_map(|set| set.spec).map(|spec| (spec.template, spec.replicas));
+        let deployments =
+            deployments.into_iter().filter_map(|one| one.spec).map(|spec| (spec.template, spec.replicas));
+        let of_members = |template: &PodTemplateSpec| {
+            template.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.name == POSTGRES)
+        };
+        Ok(sets
+            .chain(deployments)
+            .filter(|(template, _)| of_members(template))
+            .filter_map(|(_, replicas)| usize::try_from(replicas.unwrap_or(1)).ok())
+            .sum())
+    }
+
     /// The instance's members, by name.
     pub(super) async fn members(&self) -> anyhow::Result<Vec<Member>> {
-        // A backup store is no member: no PostgreSQL runs there.
-        let selector = format!(
-            "app.kubernetes.io/name=postgresql,app.kubernetes.io/instance={},role,role!=store",
-            self.name
-        );
+        // What keeps backups is no member: no PostgreSQL runs there.
+        let selector = format!("{},role in (primary,replica)", self.selector());
         let pods = self.pods();
         let params = ListParams::default().labels(&selector);
         let list = bounded(pods.list(&params)).await.context("cannot list the members")?;

@@ -100,8 +100,8 @@ The drill runs on the cluster of the current context. The load connects through 
 postgres, in the schema pgk_drill of the database postgres; a statement has 2 s to connect and 3 s to
 answer (5 s together on a connection of its own). All that the drill creates is removed at its end.
 
-Rights needed: get, list, create and delete pods; create pods/exec; delete persistentvolumeclaims (for
-volume-delete and total-loss); list nodes.
+Rights needed: get, list, create and delete pods; create pods/exec; list statefulsets, deployments and
+nodes; delete persistentvolumeclaims (for volume-delete and total-loss).
 
 Platform commands, for example with kind:
   --node-off 'docker stop {node}' --node-on 'docker start {node}'

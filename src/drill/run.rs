@@ -137,7 +137,7 @@ fn victims(members: &[Member], target: Target) -> anyhow::Result<Vec<Member>> {
 async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Result<(Vec<Member>, State)> {
     let begin = Instant::now();
     loop {
-        let members = cluster.members().await?;
+        let (members, size) = (cluster.members().await?, cluster.size().await?);
         if members.is_empty() {
             return Err(Diagnostic::new(format!(
                 "there is no instance `{}` in the namespace `{}`",
@@ -147,12 +147,15 @@ async fn wait_for_strength(cluster: &Cluster, patience: Duration) -> anyhow::Res
             .into());
         }
         if let Some(state) = cluster.state(&members).await
-            && at_strength(&members, members.len(), Some(&state))
+            && at_strength(&members, size, Some(&state))
         {
             return Ok((members, state));
         }
         if begin.elapsed() > patience {
-            bail!("the instance is not at full strength to begin with: {}", describe(&members));
+            bail!(
+                "the instance is not at full strength to begin with ({size} members): {}",
+                describe(&members)
+            );
         }
         sleep(Duration::from_secs(1)).await;
     }
