@@ -21,13 +21,41 @@ use cluster::command::{eventually, expect, seconds, secs};
 use cluster::instance::{Delete, Instance, Pod};
 use cluster::machine::Machines;
 
+/// One instance for all of it, since most of the time goes into making one: each part leaves it whole.
 #[test]
-fn apply_on_an_empty_cluster() {
-    let Some(pg) = Instance::prepare("apply_on_an_empty_cluster") else {
-        return;
-    };
+fn what_q1_promises() {
+    let Some(pg) = Instance::prepare("q1") else { return };
+    the_namespace_is_restricted(&pg);
+    apply_on_an_empty_cluster(&pg);
+    replica_pod_deleted(&pg);
+    primary_pod_deleted_and_postgres_killed(&pg);
+    replicas_scaled_up_and_down(&pg);
+    replica_loses_its_machine(&pg, "replica_vm_off", "PGK_NODE_OFF");
+    replica_loses_its_machine(&pg, "replica_vm_deleted", "PGK_NODE_DELETE");
+    parameters_changed(&pg);
+    password_changed(&pg);
+    primary_volume_lost(&pg);
+}
+
+/// With a primary that keeps little WAL.
+#[test]
+fn replicas_that_lag() {
+    let settings = [
+        "q1.max-lag=16MB",
+        "postgres.parameters.wal_keep_size=64MB",
+        "postgres.parameters.max_slot_wal_keep_size=16MB",
+        "postgres.parameters.min_wal_size=32MB",
+        "postgres.parameters.max_wal_size=48MB",
+    ];
+    let Some(pg) = Instance::start("lag", &settings) else { return };
+    readiness_of_replicas(&pg);
+    replica_fell_behind(&pg);
+}
+
+fn apply_on_an_empty_cluster(pg: &Instance) {
     let begin = Instant::now();
-    pg.apply(&[]);
+    let warnings = pg.apply(&[]).stderr;
+    assert!(!warnings.contains("PodSecurity"), "{warnings}");
     let replicas = pg.wait_until_streaming(2);
     let ready = begin.elapsed();
 
@@ -59,11 +87,7 @@ fn apply_on_an_empty_cluster() {
     assert!(delays.len() == 2 && delays.iter().all(|delay| *delay <= 1000), "{delays:?}");
 }
 
-#[test]
-fn replica_pod_deleted() {
-    let Some(pg) = Instance::start("replica_pod_deleted", &[]) else {
-        return;
-    };
+fn replica_pod_deleted(pg: &Instance) {
     let client = pg.client();
     client.fill(100);
     for (how, longest_gap) in [(Delete::Gracefully, secs(5)), (Delete::ByForce, secs(8))] {
@@ -82,21 +106,8 @@ fn replica_pod_deleted() {
     }
 }
 
-#[test]
-fn replica_vm_off() {
-    replica_loses_its_machine("replica_vm_off", "PGK_NODE_OFF");
-}
-
-#[test]
-fn replica_vm_deleted() {
-    replica_loses_its_machine("replica_vm_deleted", "PGK_NODE_DELETE");
-}
-
-fn replica_loses_its_machine(test: &str, how: &str) {
+fn replica_loses_its_machine(pg: &Instance, test: &str, how: &str) {
     let Some(machines) = Machines::from_environment(how) else {
-        return;
-    };
-    let Some(pg) = Instance::start(test, &[]) else {
         return;
     };
     let client = pg.client();
@@ -126,20 +137,7 @@ fn replica_loses_its_machine(test: &str, how: &str) {
     assert!(replaced <= secs(90), "{replaced:?}");
 }
 
-#[test]
-fn replica_fell_behind() {
-    // The primary keeps little WAL.
-    let Some(pg) = Instance::start(
-        "replica_fell_behind",
-        &[
-            "postgres.parameters.wal_keep_size=64MB",
-            "postgres.parameters.max_slot_wal_keep_size=16MB",
-            "postgres.parameters.min_wal_size=32MB",
-            "postgres.parameters.max_wal_size=48MB",
-        ],
-    ) else {
-        return;
-    };
+fn replica_fell_behind(pg: &Instance) {
     let client = pg.client();
     client.fill(100);
     let replica = pg.replicas().remove(0);
@@ -167,11 +165,7 @@ fn replica_fell_behind() {
     );
 }
 
-#[test]
-fn primary_pod_deleted_and_postgres_killed() {
-    let Some(pg) = Instance::start("primary_pod_deleted_and_postgres_killed", &[]) else {
-        return;
-    };
+fn primary_pod_deleted_and_postgres_killed(pg: &Instance) {
     let client = pg.client();
     client.fill(100);
     for what in ["pod deleted", "PostgreSQL killed"] {
@@ -204,11 +198,7 @@ fn primary_pod_deleted_and_postgres_killed() {
     }
 }
 
-#[test]
-fn primary_volume_lost() {
-    let Some(pg) = Instance::start("primary_volume_lost", &[]) else {
-        return;
-    };
+fn primary_volume_lost(pg: &Instance) {
     let client = pg.client();
     client.fill(100);
     let (primary, replicas) = (pg.primary(), pg.replicas());
@@ -267,11 +257,7 @@ fn primary_volume_lost() {
     );
 }
 
-#[test]
-fn replicas_scaled_up_and_down() {
-    let Some(pg) = Instance::start("replicas_scaled_up_and_down", &[]) else {
-        return;
-    };
+fn replicas_scaled_up_and_down(pg: &Instance) {
     let scale = |count: usize| {
         let begin = Instant::now();
         pg.kubectl(&["scale", "deployment", "pg-replica", &format!("--replicas={count}")])
@@ -300,34 +286,16 @@ fn replicas_scaled_up_and_down() {
     );
 }
 
-#[test]
-fn restricted_namespace() {
-    let Some(pg) = Instance::prepare("restricted_namespace") else {
-        return;
-    };
-    // The namespace does warn: about this one.
-    let pod = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "bad"}, "spec": {
+/// The namespace does warn: about a Deployment like this one.
+fn the_namespace_is_restricted(pg: &Instance) {
+    let deployment = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "bad"}, "spec": {
         "selector": {"matchLabels": {"app": "bad"}}, "template": {"metadata": {"labels": {"app": "bad"}},
         "spec": {"hostNetwork": true, "containers": [{"name": "bad", "image": "bad"}]}}}}"#;
-    let warned = pg.send(&["apply", "--dry-run=server", "-f", "-"], pod).stderr;
+    let warned = pg.send(&["apply", "--dry-run=server", "-f", "-"], deployment).stderr;
     assert!(warned.contains("PodSecurity"), "no warning: {warned}");
-
-    let begin = Instant::now();
-    let warnings = pg.apply(&[]).stderr;
-    assert!(!warnings.contains("PodSecurity"), "{warnings}");
-    pg.wait_until_streaming(2);
-    println!(
-        "restricted_namespace: no warning about Pod Security ({}); ready after {}",
-        if warnings.is_empty() { "nor any other" } else { warnings.trim_end() },
-        seconds(begin.elapsed())
-    );
 }
 
-#[test]
-fn parameters_changed() {
-    let Some(pg) = Instance::start("parameters_changed", &[]) else {
-        return;
-    };
+fn parameters_changed(pg: &Instance) {
     let client = pg.client();
     client.fill(100);
     let reading = client.keep_reading();
@@ -349,11 +317,7 @@ fn parameters_changed() {
     assert!(reads.done.iter().all(|(_, rows)| rows == "100"), "a read without all the rows");
 }
 
-#[test]
-fn readiness_of_replicas() {
-    let Some(pg) = Instance::start("readiness_of_replicas", &["q1.max-lag=16MB"]) else {
-        return;
-    };
+fn readiness_of_replicas(pg: &Instance) {
     let [replica, other] = &pg.replicas()[..] else { panic!("two replicas") };
     let timed = |ready| {
         let begin = Instant::now();
@@ -376,11 +340,7 @@ fn readiness_of_replicas() {
     println!("readiness_of_replicas: lags: unready after {unready}, ready again after {}", timed(true));
 }
 
-#[test]
-fn password_changed() {
-    let Some(pg) = Instance::start("password_changed", &[]) else {
-        return;
-    };
+fn password_changed(pg: &Instance) {
     let client = pg.client();
     client.sql(RW, "SELECT 1").expect("the old password works");
     let begin = Instant::now();

@@ -76,10 +76,10 @@ impl<'a> Client<'a> {
             .map(|printed| printed.trim_end().to_owned())
     }
 
-    /// Makes the table `numbers` with 1 to `last` in it, and waits until the read-only Service shows them.
+    /// Makes the table `numbers` anew with 1 to `last` in it, and waits until every replica shows them.
     pub(crate) fn fill(&self, last: u32) {
-        let create = "CREATE TABLE numbers (n int PRIMARY KEY)";
-        self.sql(RW, create).expect("the table is made");
+        self.sql(RW, "DROP TABLE IF EXISTS numbers").expect("the old table goes");
+        self.sql(RW, "CREATE TABLE numbers (n int PRIMARY KEY)").expect("the table is made");
         self.sql(RW, &format!("INSERT INTO numbers SELECT generate_series(1, {last})"))
             .expect("rows are written");
         for replica in self.instance.replicas() {
@@ -140,6 +140,16 @@ impl<'a> Client<'a> {
             )
             .expect("the client begins");
         Repeated { client: self, file }
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        if let Err(error) =
+            self.instance.kubectl(&["delete", "pod", self.name, "--grace-period=0", "--force"])
+        {
+            println!("the client {} is left over: {error}", self.name);
+        }
     }
 }
 
