@@ -58,6 +58,7 @@ templates! {
     "q2-restore/statefulset-store.yaml"
     "q2-restore/store.pl"
     "q2-restore/store.sh"
+    "q2-restore/wal.sh"
     "q2/Containerfile"
     "q2/README.en.md"
     "q2/README.fr.md"

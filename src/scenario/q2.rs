@@ -65,6 +65,7 @@ pub static Q2_RESTORE: Scenario = Scenario {
         "q2-restore/ask-store.sh",
         "q2-restore/store.sh",
         "q2-restore/store.pl",
+        "q2-restore/wal.sh",
         "q2-restore/receive.sh",
         "q2-restore/backup.sh",
         "q2-restore/ready-store.sh",

@@ -5,6 +5,8 @@ set -eu
 PGDATA=/store
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=wal.sh
+. /etc/pgk/scripts/wal.sh
 
 making=/store/base.new
 change=/store/base.change
@@ -68,9 +70,6 @@ files_of_relations() {
 }
 holder_sql() { PGHOST=$address PGUSER=replicator PGDATABASE=$1 timeout 60 psql --no-psqlrc -qAtX -c "$2" 2>/dev/null; }
 
-# How many segments of 16 MB precede it.
-number() { echo $((16#${1:0:8} * 256 + 16#${1:8:8})); }
-
 take() {
 	local newest=$1 began first end last name lacking
 	began=$SECONDS
@@ -103,8 +102,7 @@ take() {
 	fi
 	first=$(sed -n 's/^START WAL LOCATION: .*(file \([0-9A-F]\{24\}\)).*/\1/p' "$making/backup_label")
 	end=$(sed -n 's/.*"End-LSN": "\([0-9A-F/]*\)".*/\1/p' "$making/backup_manifest" | tail -n 1)
-	last=$(printf '%08X%08X' "$((16#${end%/*}))" "$((16#${end#*/} / 16777216))")
-	has_its_wal "${first:8}" "$last" "$end" || {
+	has_its_wal "${first:8}" "$(segment_of "$end")" "$end" || {
 		log "the WAL of the base backup is not here, so it is not kept"
 		return 1
 	}

@@ -5,20 +5,15 @@ set -eu
 PGDATA=/store
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=wal.sh
+. /etc/pgk/scripts/wal.sh
 
-segment=16777216
 # Finds a peer that is gone in some 4 s.
 patience="connect_timeout=3 tcp_user_timeout=3000 keepalives_idle=1 keepalives_interval=1 keepalives_count=3"
 
 # On a connection that knows SQL and the replication commands.
 holder_sql() {
 	timeout 10 psql --no-psqlrc -qAtX -F ' ' -d "host=$address port=5432 user=replicator dbname=postgres replication=database $patience" -c "$1" 2>/tmp/holder-sql
-}
-
-# By position first, as pg_receivewal goes on.
-last_wal() {
-	find /store/wal -maxdepth 1 -type f -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f\n' |
-		awk '{print substr($0, 9, 16), $0}' | sort | tail -n 1 | cut -d' ' -f2
 }
 
 # Older bases and WAL cannot be brought up to date any more. They are out of the way, for a look, until
@@ -59,8 +54,9 @@ prepare() {
 
 	# A receiver that was killed while it made a file: there are but zeros in it, and it wants it empty or whole.
 	find /store/wal -maxdepth 1 -name '*.partial' -size "-${segment}c" -size +0c -exec truncate --size=0 {} +
-	last=$(last_wal)
-	[ -n "$last" ] || return 0
+	last=$(perl /etc/pgk/scripts/store.pl localhost state | cut -d' ' -f3)
+	[ "$last" != - ] || return 0
+	[[ $last =~ ^[0-9A-F]{24}$ ]] || return 1
 	# On a new timeline, what was received of the old one beyond the fork, in a segment of its own, is not part
 	# of the database's history. The receiver would ask for more of it, in vain.
 	timeline=$(holder_sql "IDENTIFY_SYSTEM" | cut -d' ' -f2) || return 1
@@ -70,7 +66,7 @@ prepare() {
 		if [ -n "$fork" ] && [[ ${last:8:16} > $(segment_of "$fork") ]]; then
 			log "$last lies beyond the fork of timeline $timeline at $fork: put aside"
 			mkdir -p /store/beyond-the-fork
-			mv "/store/wal/$last" /store/beyond-the-fork/
+			mv "/store/wal/$last"* /store/beyond-the-fork/
 			return 1
 		fi
 	fi
@@ -80,9 +76,6 @@ prepare() {
 		begin_afresh
 	fi
 }
-
-# The last 16 digits of the name of the file that the position is in.
-segment_of() { printf '%08X%08X' "$((16#${1%/*}))" "$((16#${1#*/} / segment))"; }
 
 # In a process that ends with the receiver. The lock is the receiver's as long as it lives: a claim that has
 # it knows that nothing is received (store.pl, fence).
