@@ -36,8 +36,13 @@ spread() {
 				;;
 		esac
 		seen+="$node "
-	done < <(kubectl --namespace "$namespace" get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
-		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}')
+	done < <(places)
+	# Whoever reads the tables must know what the next machine takes with it.
+	echo "members are at: $(places | paste -sd ',')" >&2
+}
+places() {
+	kubectl --namespace "$namespace" get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
+		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}'
 }
 
 # each EVENT...: one after the other; what deletes machines is a drill of its own
