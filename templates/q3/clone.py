@@ -56,7 +56,8 @@ def main():
     parser.add_argument("--connstring", required=True)
     arguments, _ = parser.parse_known_args()
     system, timeline, now = primary(arguments.connstring, "IDENTIFY_SYSTEM").split()[:3]
-    history = primary(arguments.connstring, f"TIMELINE_HISTORY {timeline}") if timeline != "1" else ""
+    # The answer is the file's name and its text.
+    history = primary(arguments.connstring, f"TIMELINE_HISTORY {timeline}").split(" ", 1)[1] if timeline != "1" else ""
     choice, why = choose(survey(), system, int(timeline), history, now)
     if not choice:
         decline(why)

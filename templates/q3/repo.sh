@@ -33,4 +33,4 @@ while kill -0 "$server_pid" 2>/dev/null && kill -0 "${watch_pid:-$server_pid}" 2
 	fi
 done
 log "pgBackRest's server or repository.py has ended: the container begins again"
-exit 1
+false
