@@ -67,7 +67,7 @@ def once():
         say("stanza", "WAITING FOR A HUMAN: the archive's stanza is of another database system than this cluster's: nothing is archived, and nothing in it is changed. "
             f"Point q3.path (or the bucket) elsewhere; or, if what it holds is not needed: {stanza_help()}")
         return False
-    if status != 0:
+    if status not in (0, LOCKED):  # archiving is under way: then there is a stanza
         say("stanza", f"waiting: the stanza cannot be created or checked (status {status}): {complaint}")
         return False
     say("stanza", "")

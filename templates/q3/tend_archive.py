@@ -15,7 +15,7 @@ import start
 import tend
 from backrest import *
 
-LEADERLESS = 30  # seconds without a primary after which nobody will become one by Patroni's own rules
+LEADERLESS = 10  # seconds without a primary, the lease having run out, after which Patroni's own rules make nobody one
 FAILS = 60  # seconds that a WAL file may wait while none gets away
 LEAD = first_start.LEAD
 CONDITION = "pgk/archiving"
