@@ -15,6 +15,7 @@ RETRY = 3  # seconds
 
 decide_by_patroni = first_start.may_bootstrap
 prepare_the_folder = first_start.prepare_the_folder
+forget = first_start.forget_the_old_cluster
 
 
 class Abandoned(Exception):
@@ -27,6 +28,14 @@ def write_repositories():
     with open("/tmp/repositories.new", "w", encoding="utf-8") as file:
         file.write(lines)
     os.replace("/tmp/repositories.new", "/tmp/repositories")
+
+
+def forget_the_old_cluster():
+    """As first_start.py does, and of the lease as well who held it. If that was this member, its Patroni would
+    believe to hold it still, and with an empty volume write an empty `initialize`: then nobody can begin any more."""
+    if api.get(first_start.leader_path):
+        api.patch(first_start.leader_path, {"annotations": {"leader": None}})
+    forget()
 
 
 class Lease:
@@ -65,7 +74,7 @@ def may_bootstrap():
         what, why = decide(repositories, cluster.get("initialize"))
         if what == "initdb":
             if "initialize" in cluster:  # the mark of a first start of ours that was interrupted
-                patiently("clear the interrupted first start", first_start.forget_the_old_cluster)
+                patiently("clear the interrupted first start", forget_the_old_cluster)
             log(why + ": making a database")
             return True
         if what == "restore":
@@ -120,7 +129,7 @@ def restore(repositories):
     with open(DATA + "/patroni.dynamic.json", "w", encoding="utf-8") as file:
         json.dump(config["bootstrap"]["dcs"], file)
     # What Patroni's objects say of the database that is no more would be in the way of the one that is.
-    patiently("forget the old cluster", first_start.forget_the_old_cluster)
+    patiently("forget the old cluster", forget_the_old_cluster)
     os.remove(FIRST_START)
     os.sync()
     first_start.tell_what_the_volume_holds("data")
@@ -192,4 +201,5 @@ if __name__ == "__main__":
     write_repositories()
     first_start.prepare_the_folder = prepare
     first_start.may_bootstrap = may_bootstrap
+    first_start.forget_the_old_cluster = forget_the_old_cluster
     first_start.main()

@@ -53,7 +53,9 @@ def say_what_is_missing():
     """In the place of tend.py's: nobody leads, and what is done about it."""
     if not alone.look():
         say("missing", "")
-    elif os.path.exists(DATA + "/global/pg_control") and not os.path.exists(FIRST_START):
+    elif os.path.exists(FIRST_START):
+        say("missing", "")  # Patroni is making the first database
+    elif os.path.exists(DATA + "/global/pg_control"):
         lead_with_what_is_left()
     elif ORDINAL == 0:
         log("no member holds data any more: looking into the archive")
@@ -136,6 +138,7 @@ class Archiving:
     def __init__(self):
         self.api = StatusApi()
         self.told = None
+        self.logged = 0.0
 
     def look(self):
         count, oldest, quiet = waiting()
@@ -145,12 +148,12 @@ class Archiving:
             error = last_error()
             text = (f"ARCHIVING FAILS for {oldest:.0f} s: {count:.0f} WAL files wait on the volume, which has {free_space() >> 20} MB left"
                     f" (each takes 16 MB). Writes go on. See to the repository" + (f": {error}" if error else ""))
-            say("archiving", re.sub(r"for \d+ s: \d+ WAL", "for more than a minute: WAL", text) if self.told == "False" else text)
+            if self.told != "False" or time.monotonic() - self.logged > 300:
+                self.logged = time.monotonic()
+                log(text)
         elif self.told == "False":
             log("archiving works again")
         self.tell("False" if fails else "True", text or "the WAL gets into the archive")
-        if not fails:
-            say("archiving", "")
 
     def tell(self, status, message=""):
         if status == self.told:
