@@ -7,6 +7,11 @@ name=$1 path=$2
 away=/tmp/archive-away   # a file a repository that does not answer, as old as that is
 end=/tmp/archive-end     # the file that every repository said it does not have
 
+# get SECONDS NUMBER NAME PATH
+get() {
+	timeout "$1" pgbackrest archive-get --repo="$2" --no-archive-async --io-timeout=1 --log-level-console=off --log-level-stderr=off "$3" "$4"
+}
+
 missing=yes
 # Written by start.py: of each repository its number, and where it is.
 while read -r number host port; do
@@ -15,11 +20,17 @@ while read -r number host port; do
 		missing=''
 		continue
 	fi
-	status=0
+	# Somebody takes the connection, and answers a question that is quickly answered; only then is there time
+	# for a whole file.
+	status=49
 	if timeout 0.8 bash -c ": >/dev/tcp/$host/$port" 2>/dev/null; then
-		timeout 20 pgbackrest archive-get --repo="$number" --no-archive-async --io-timeout=1 --log-level-console=off --log-level-stderr=warn "$name" "$path" || status=$?
-	else
-		status=49
+		status=0
+		if [[ $name = *.history ]]; then
+			get 1 "$number" "$name" "$path" || status=$?
+		else
+			get 1 "$number" FFFFFFFF.history /tmp/archive-probe || status=$?
+			[ "$status" -ne 1 ] || { status=0; get 20 "$number" "$name" "$path" || status=$?; }
+		fi
 	fi
 	case $status in
 		0)
@@ -29,7 +40,7 @@ while read -r number host port; do
 		1) rm -f "$away-$number" ;;
 		*)
 			missing=''
-			[ "$status" = 49 ] || echo "pgk: repository $number does not give $name (status $status)" >&2
+			[ -e "$away-$number" ] || echo "pgk: repository $number does not answer (status $status): asking it again every 10 s" >&2
 			printf '%(%s)T\n' -1 >"$away-$number"
 			;;
 	esac
