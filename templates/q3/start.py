@@ -197,9 +197,13 @@ def prepare():
     return prepare_the_folder()
 
 
-if __name__ == "__main__":
+def main():
     write_repositories()
     first_start.prepare_the_folder = prepare
     first_start.may_bootstrap = may_bootstrap
     first_start.forget_the_old_cluster = forget_the_old_cluster
     first_start.main()
+
+
+if __name__ == "__main__":
+    main()
