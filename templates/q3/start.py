@@ -19,7 +19,7 @@ forget = first_start.forget_the_old_cluster
 
 
 class Abandoned(Exception):
-    """A human has decided otherwise meanwhile."""
+    """A human has decided otherwise meanwhile: by START_EMPTY, or by another configuration."""
 
 
 def write_repositories():
@@ -88,11 +88,14 @@ def may_bootstrap():
         time.sleep(RETRY)
 
 
+wanted = None  # the configuration of the archive when the restore began
+
+
 def pause(subject, message):
     say(subject, message)
     time.sleep(RETRY)
-    if os.path.exists(START_EMPTY):
-        log(f"somebody asked for an empty database ({START_EMPTY}): giving the restore up")
+    if os.path.exists(START_EMPTY) or archive() != wanted:
+        log("giving the restore up: " + ("somebody asked for an empty database" if archive() == wanted else "the configuration has changed"))
         clean(DATA)
         os.remove(FIRST_START)
         raise Abandoned
@@ -101,7 +104,8 @@ def pause(subject, message):
 def restore(repositories):
     """Fills the volume with a database that has been restored, replayed, promoted, and shut down cleanly.
     Patroni then starts with it like a member of a cluster whose objects were lost."""
-    began = time.monotonic()
+    global wanted
+    began, wanted = time.monotonic(), archive()
     target = target_to_restore(repositories, archive().get("restore"))
     if archive().get("restore") and not target:
         log(f"the restore to {label_of(archive()['restore'])} has been done before: restoring to the end of the archive")
