@@ -69,6 +69,7 @@ class Found:
         # Oldest first, and only of the present system.
         self.backups = [one for one in info.get("backup", []) if one["database"] == {"id": current, "repo-key": self.number}]
         ends = [one["max"] for one in info.get("archive", []) if one["database"] == {"id": current, "repo-key": self.number}]
+        self.archive = next((one["id"] for one in info.get("archive", []) if one["database"] == {"id": current, "repo-key": self.number}), "")
         self.end = max((end for end in ends if end), default="")  # the newest WAL file in the archive
 
     def __str__(self):
@@ -146,6 +147,10 @@ def target_to_restore(repositories, target):
 def position(lsn):
     high, low = lsn.split("/")
     return int(high, 16) << 32 | int(low, 16)
+
+
+def lsn_of(position):
+    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
 def segment_start(name, size=16 << 20):
@@ -269,7 +274,25 @@ class Replay:
         return self.process.wait() == 0
 
     def reached(self):
-        """Up to where it replayed, after it was promoted: where its timeline parts from the former one."""
+        """Up to where it replayed, after it was promoted: the timeline, and where its own parts from that."""
         newest = max(name for name in os.listdir(self.data + "/pg_wal") if re.fullmatch(r"[0-9A-F]{8}\.history", name))
         lines = [line for line in read(f"{self.data}/pg_wal/{newest}").splitlines() if re.match(r"\d+\t", line)]
-        return position(lines[-1].split("\t")[1])
+        timeline, lsn = lines[-1].split("\t")[:2]
+        return int(timeline), position(lsn)
+
+
+def short_of(reached, newest):
+    """Whether a replay that ended there has not come to the archive's newest WAL file: some before it is missing."""
+    timeline, lsn = reached
+    of = int(newest[:8] or "0", 16)
+    return bool(newest) and (timeline < of or timeline == of and lsn <= segment_start(newest))
+
+
+def missing_after(label_segment, names):
+    """The first WAL file, by its number, that the archive lacks after a backup's first; empty if it lacks none."""
+    first = segment_start(label_segment)
+    numbers = {segment_start(name) for name in names if name >= label_segment and segment_start(name) >= first}
+    for number in range(first, max(numbers, default=first), 16 << 20):
+        if number not in numbers:
+            return f"{number >> 32:08X}{(number & 0xFFFFFFFF) >> 24:08X}"
+    return ""

@@ -53,7 +53,31 @@ def due(one, repositories):
         return "it holds none of this database"
     if target and annotated(repositories, RESTORED_FROM, label_of(target)) and not annotated([one], RESTORED_TO, label_of(target)):
         return f"the database was restored to {label_of(target)}"
-    return ""
+    gap = gap_after(one.backups[-1], one)
+    return f"the WAL file number {gap} is missing in it after {one.backups[-1]['label']}" if lasts(one, gap) else ""
+
+
+def lasts(one, gap):
+    """Whether the gap was there a minute ago: WAL files may get into the archive out of turn."""
+    path = f"/tmp/archive-gap-{one.number}"
+    if not gap:
+        if os.path.exists(path):
+            os.remove(path)
+        return False
+    if not os.path.exists(path) or read(path) != gap:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(gap)
+    return time.time() - os.path.getmtime(path) > 60
+
+
+def gap_after(backup, one):
+    """The WAL file that the archive lacks after the newest backup: a primary may have been lost, or rewound, before
+    all of its WAL got away. Without another backup, what comes after could not be restored."""
+    folder = f"archive/{archive()['stanza']}/{one.archive}"
+    status, text, complaint = pgbackrest("repo-ls", "--recurse", "--filter=/[0-9A-F]{24}-[0-9a-f]{40}", f"--repo={one.number}", folder, timeout=300)
+    if status != 0:
+        raise OSError(f"{one}: cannot list its WAL: {complaint}")
+    return missing_after(backup["archive"]["start"], [line.split("/")[-1][:24] for line in text.splitlines()])
 
 
 def once():

@@ -34,7 +34,7 @@ def test(one):
     if one.status != OK or not one.backups:
         raise Failed(f"no backup to restore: {one.message}")
     label = one.backups[-1]["label"]
-    wanted = max(one.end, newest_archived() or "", key=lambda name: name[8:])
+    wanted = max(one.end, newest_archived() or "")
     os.makedirs(DATA, mode=0o700, exist_ok=True)
     os.chmod(DATA, 0o700)
     clean(DATA)
@@ -59,8 +59,8 @@ def test(one):
         clean_end = replay.end()
     if not clean_end:
         raise Failed(f"PostgreSQL did not end cleanly after the restore of {label}")
-    if wanted and reached <= segment_start(wanted):
-        raise Failed(f"the replay ended at {reached >> 32:X}/{reached & 0xFFFFFFFF:X}, before {wanted}, the newest archived WAL file")
+    if short_of(reached, wanted):
+        raise Failed(f"the replay ended at {lsn_of(reached[1])} of timeline {reached[0]}, before {wanted}, the newest archived WAL file")
     sums = subprocess.run(["pg_checksums", "--check", "-D", DATA], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if sums.returncode != 0:
         raise Failed(f"checksums after the restore of {label}: " + " ".join(sums.stdout.split("\n"))[-500:])

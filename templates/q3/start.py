@@ -123,9 +123,12 @@ def restore(repositories):
         repositories = without(repositories, one, label)
         clean(DATA)
     replay.sql("CHECKPOINT")
-    reached = replay.reached()
+    reached, newest = replay.reached(), max((one.end for one in repositories), default="")
     if not replay.end():
         log("PostgreSQL did not end cleanly after the restore: Patroni will see to it")
+    while not target and short_of(reached, newest) and not os.path.exists(first_start.LEAD):
+        pause("gap", f"WAITING FOR A HUMAN: the archive goes up to {newest}, but WAL before it is missing, so the replay ended at {lsn_of(reached[1])} of timeline {reached[0]}. "
+              f"To go on with what is here: touch {first_start.LEAD}")
     while target and (status := pgbackrest("annotate", f"--set={label}", f"--annotation={RESTORED_FROM}={label_of(target)}", f"--repo={one.number}", timeout=120))[0] != 0:
         pause("annotate", f"waiting: cannot note in {one} that this restore was done: {status[2]}")
     take_out_recovery_settings(DATA)
@@ -134,10 +137,12 @@ def restore(repositories):
         json.dump(config["bootstrap"]["dcs"], file)
     # What Patroni's objects say of the database that is no more would be in the way of the one that is.
     patiently("forget the old cluster", forget_the_old_cluster)
-    os.remove(FIRST_START)
+    for mark in FIRST_START, first_start.LEAD:
+        if os.path.exists(mark):
+            os.remove(mark)
     os.sync()
     first_start.tell_what_the_volume_holds("data")
-    log(f"restored up to {reached >> 32:X}/{reached & 0xFFFFFFFF:X} in {time.monotonic() - began:.0f} s")
+    log(f"restored up to {lsn_of(reached[1])} of timeline {reached[0]} in {time.monotonic() - began:.0f} s")
 
 
 def without(repositories, one, label):

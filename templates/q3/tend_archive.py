@@ -104,6 +104,24 @@ def behind():
 
 # ------------------------------------------------------------------ the primary's archiving
 
+def archive_what_the_former_primary_may_not_have():
+    """Lets this member, just promoted, archive the WAL that it holds of the former timelines: the former primary
+    may have lost some of it before it got away, and with a gap in it the archive ends there. (What the archive
+    has already is compared, not sent again.)"""
+    timeline = sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][:8]
+    history = f"{DATA}/pg_wal/{timeline}.history"
+    if not os.path.exists(history):
+        return
+    end = position(re.findall(r"^\d+\t([0-9A-F/]+)", read(history), re.MULTILINE)[-1])
+    status = DATA + "/pg_wal/archive_status/"
+    names = [name for name in os.listdir(DATA + "/pg_wal") if re.fullmatch("[0-9A-F]{24}", name)]
+    for name in sorted(name for name in names if name[:8] < timeline and segment_start(name) + (16 << 20) <= end):
+        if os.path.exists(status + name + ".done"):
+            os.rename(status + name + ".done", status + name + ".ready")
+        elif not os.path.exists(status + name + ".ready"):
+            open(status + name + ".ready", "w", encoding="utf-8").close()
+
+
 class StatusApi(Api):
     """A pod's conditions are a list that others write, too: what is patched is one of them, by its type."""
 
@@ -145,7 +163,8 @@ class Archiving:
         fails = oldest > FAILS and quiet > FAILS
         text = ""
         if fails:
-            error = last_error()
+            away = [f"repository {repo['number']} does not answer at {repo['host']}:{repo['port']}" for repo in archive()["repos"] if not knock(repo["host"], repo["port"])]
+            error = ", ".join(away) or last_error()
             text = (f"ARCHIVING FAILS for {oldest:.0f} s: {count:.0f} WAL files wait on the volume, which has {free_space() >> 20} MB left"
                     f" (each takes 16 MB). Writes go on. See to the repository" + (f": {error}" if error else ""))
             if self.told != "False" or time.monotonic() - self.logged > 300:
@@ -168,16 +187,19 @@ class Archiving:
 
 def watch_the_archive():
     """As long as this member is the primary. In a thread of its own: what hangs here, hangs nothing else."""
-    archiving, backup, ended = Archiving(), None, 0.0
+    archiving, backup, ended, led = Archiving(), None, 0.0, False
     own = all(repo["kind"] != "posix" for repo in archive()["repos"])
     while True:
-        time.sleep(5)
+        time.sleep(2)
         try:
             start.write_repositories()
             primary = patroni("GET", "/patroni")[1].get("role") == "primary"
             if backup and backup.poll() is not None:
                 ended = time.monotonic() + (300 if backup.returncode == 0 else 10)
                 backup = None
+            if primary and not led:
+                archive_what_the_former_primary_may_not_have()
+            led = primary
             if primary:
                 if own and not backup and time.monotonic() >= ended:
                     backup = subprocess.Popen([sys.executable, SCRIPTS + "/repository.py", "once"])

@@ -155,6 +155,34 @@ class Target(unittest.TestCase):
         self.assertEqual(backrest.position("1/A0000000"), 0x1A0000000)
         self.assertEqual(backrest.segment_start("0000000300000001000000A0"), backrest.position("1/A0000000"))
 
+    def test_a_replay_that_ends_before_the_archive_does(self):
+        for reached, newest, short in (
+            ((1, "0/A000000"), "000000010000000000000009", False),
+            ((1, "0/9000001"), "000000010000000000000009", False),
+            ((1, "0/9000000"), "000000010000000000000009", True),
+            ((1, "0/A000000"), "000000020000000000000009", True),
+            ((2, "0/5000000"), "000000010000000000000009", False),  # a restore to a point in time, nothing archived since
+            ((1, "0/5000000"), "", False),
+        ):
+            with self.subTest(reached=reached, newest=newest):
+                self.assertEqual(backrest.short_of((reached[0], backrest.position(reached[1])), newest), short)
+
+    def test_a_gap_in_the_archive(self):
+        name = lambda timeline, number: f"{timeline:08X}{number >> 8:08X}{number & 0xFF:08X}"
+        for names, gap in (
+            ([(1, 5), (1, 6), (1, 7)], ""),
+            ([(1, 3), (1, 5)], ""),
+            ([(1, 5), (1, 7)], "0000000000000006"),
+            ([(1, 5), (2, 6), (2, 7)], ""),
+            ([(1, 5), (1, 6), (2, 8)], "0000000000000007"),
+            ([(1, 5), *((1, number) for number in range(6, 0x102))], ""),
+            ([(1, number) for number in range(5, 0x103) if number != 0x101], "0000000100000001"),
+            ([(1, 6)], "0000000000000005"),
+            ([], ""),
+        ):
+            with self.subTest(names[-3:]):
+                self.assertEqual(backrest.missing_after(name(1, 5), [name(*one) for one in names]), gap)
+
     def test_settings_of_a_recovery_are_taken_out(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "postgresql.auto.conf"
