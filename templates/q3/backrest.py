@@ -42,7 +42,6 @@ def knock(host, port, seconds=1.0):
 def pgbackrest(command, *options, timeout=None, environment=None):
     """Runs it: exit status, what it printed, and what it complained of. None as the status: it took too long."""
     words = ["pgbackrest", command, "--log-level-console=off", "--log-level-stderr=warn", *options]
-    environment = os.environ | (environment or {})
     try:
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", timeout=timeout, env=environment, check=False)
     except subprocess.TimeoutExpired:

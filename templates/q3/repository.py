@@ -26,10 +26,8 @@ def reachable():
     with open(NOW + ".new", "w", encoding="utf-8") as file:
         file.write("".join(line + "\n" for line in lines if line.split("-")[0] not in gone))
     os.replace(NOW + ".new", NOW)
-    environment = {"PGBACKREST_CONFIG": NOW}
-    for name in list(os.environ):
-        if any(name.startswith(f"PGBACKREST_{number.upper()}_") for number in away):
-            del os.environ[name]
+    environment = {name: value for name, value in os.environ.items() if not any(name.startswith(f"PGBACKREST_{number.upper()}_") for number in away)}
+    environment["PGBACKREST_CONFIG"] = NOW
     say("away", away and "repositories that do not answer: " + ", ".join(f"{repo['number']} at {repo['host']}:{repo['port']}" for repo in away.values()))
     if hosts and not hosts.keys() - gone:
         raise OSError("waiting for the members: none answers at port 8432")
