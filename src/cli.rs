@@ -22,7 +22,7 @@ pub struct Cli {
 pub enum Command {
     /// Render a scenario's manifests, to stdout or into a folder.
     Gen(Gen),
-    /// Print the Secret with fresh random passwords, for `kubectl create -f -`.
+    /// Print the Secrets with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
     #[cfg(feature = "drill")]
@@ -34,7 +34,7 @@ pub enum Command {
 #[command(after_help = CONFIGURATION)]
 pub struct Gen {
     /// The scenario: q1 is one primary and several read-only replicas that heal; q2 also a new primary when
-    /// the primary fails.
+    /// the primary fails; q3 also an archive that everything is restored from when nothing else is left.
     #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
     pub scenario: String,
     /// The configuration and the changes to it.
@@ -53,10 +53,29 @@ pub struct Gen {
 
 /// Arguments of `pgk secret`.
 #[derive(Debug, Args)]
+#[command(after_help = SECRETS)]
 pub struct Secret {
+    /// The scenario. All need the Secret of passwords; q3 also what its repositories are opened with, and the
+    /// certificate that its members and its repository know each other by.
+    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
+    pub scenario: Option<String>,
+    /// Print one Secret alone: credentials, backrest (what the repositories are opened with) or tls.
+    #[arg(long, value_name = "WHICH")]
+    pub only: Option<Which>,
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,
+}
+
+/// One of the Secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// The passwords.
+    Credentials,
+    /// What the repositories are opened with.
+    Backrest,
+    /// The certificate of members and repository.
+    Tls,
 }
 
 /// Where the configuration comes from.
@@ -83,6 +102,13 @@ pub struct Config {
     /// How Q2 comes by a new primary, promote or restore; the same as --set q2.strategy=STRATEGY
     #[arg(long)]
     pub strategy: Option<String>,
+    /// Where Q3 keeps its archive, of posix, s3, gcs, azure and sftp; the same as --set q3.repos=KIND[,KIND]
+    #[arg(long, value_name = "KIND[,KIND]")]
+    pub backrest_repo: Option<String>,
+    /// The point in time that Q3 restores to when nothing is left, such as '2026-11-24 10:00:00+01'; the same
+    /// as --set q3.restore.target.time=TIME
+    #[arg(long, value_name = "TIME")]
+    pub restore_to: Option<String>,
 }
 
 impl From<Config> for Sources {
@@ -93,9 +119,11 @@ impl From<Config> for Sources {
             ("--lang", "lang", config.lang),
             ("--replicas", "replicas", config.replicas),
             ("--strategy", "q2.strategy", config.strategy),
+            ("--backrest-repo", "q3.repos", config.backrest_repo),
+            ("--restore-to", "q3.restore.target.time", config.restore_to),
         ];
         let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
-        Self { file: config.file, set: config.set, flags }
+        Self { file: config.file, set: config.set, flags, archive: false }
     }
 }
 
@@ -134,8 +162,47 @@ Configuration, all of it optional, with the defaults:
     backups: 2                 with restore: how many base backups are kept, 1 to 30
     backup-every: 6h           with restore: how often one is taken
     store-size: 32Gi           with restore: size of the store's volume
+  q3:                          q2's keys hold as well, but for those of restore
+    repos: [posix]             where the archive is, repo1, repo2…: posix (a volume in the cluster), s3, gcs,
+                               azure, sftp; --set takes q3.repos=posix,s3
+    path: /pgk/NAME            the path inside every repository; the stanza is NAME
+    cipher:                    encrypt: true or false; left out, what is outside the cluster is encrypted
+    archive-timeout: 60s       a WAL file is archived after this time even if it is not full, 1s to 1h
+    retention: 2               how many full backups each repository keeps, 1 to 30
+    full: \"0 1 * * 0\"          when backups are taken (cron, UTC), or none
+    differential: \"0 1 * * 1-6\"
+    incremental: none
+    restore-test: \"0 4 * * *\"  when a restore is tried, or none
+    restore:                   up to where a cluster that has lost everything is restored:
+      target: none             the end of the archive; or one of time: '2026-11-24 10:00:00+01',
+                               lsn: 0/16B3740, name: NAME (a restore point), set: 20261124-100000F
+      target-timeline: latest  latest, current or a number
+    posix: {size: 32Gi}        the volume; class: as in storage
+    s3:
+      bucket: NAME-backups
+      region: us-east-1
+      endpoint:                s3.REGION.amazonaws.com; a host, with a port if need be
+      uri-style: host          host or path
+      key-type: shared         a key from the Secret; auto: the machine's role; web-id: the pod's identity
+      ca:                      none: PEM of the authority of a private endpoint
+      verify-tls: true
+    gcs: {bucket, endpoint: storage.googleapis.com, key-type: service}      or auto
+    azure: {account, container: NAME-backups, endpoint: blob.core.windows.net, key-type: shared}
+                               or sas, auto
+    sftp: {host, user, port: 22, host-fingerprint, known-hosts}             one of the last two
 
 Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag
 of its own such as --namespace. Parameters and resources are merged key by key.
 
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
+
+const SECRETS: &str = "\
+What `pgk secret q3` takes from the environment, for the repositories that need it:
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY      s3
+  GOOGLE_APPLICATION_CREDENTIALS                gcs: the path of the service account's key file
+  AZURE_STORAGE_KEY                             azure: the account's key; AZURE_STORAGE_SAS_TOKEN with sas
+  PGK_SFTP_KEY                                  sftp: the path of the private key
+  PGK_CIPHER_PASS                               the pass phrase of an encrypted repository that is there
+                                                already; without it, a new one is made
+
+Keep what is printed of an encrypted repository outside the cluster: without its cipher-pass, nobody reads it.";

@@ -1,5 +1,5 @@
-//! Every rendered script passes shellcheck, every rendered program compiles, and q2's programs pass their
-//! own tests.
+//! Every rendered script passes shellcheck, every rendered program compiles, and the programs of q2 and q3 pass
+//! their own tests.
 
 #![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -98,11 +98,13 @@ fn every_rendered_program_compiles() {
 #[test]
 fn the_programs_pass_their_own_tests() {
     let tests = crate_folder().join("tests/programs");
+    let programs = ["templates/q2", "templates/q3"].map(|folder| crate_folder().join(folder));
+    let python_path = std::env::join_paths(programs).expect("paths without a colon");
     let output = python(
         Command::new("python3")
             .args(["-m", "unittest", "discover", "--buffer", "--start-directory"])
             .arg(tests)
-            .env("PYTHONPATH", crate_folder().join("templates/q2"))
+            .env("PYTHONPATH", python_path)
             .env("POD_NAME", "db-0")
             .env("POD_NAMESPACE", "test")
             .env("POD_IP", "127.0.0.1"),

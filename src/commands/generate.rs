@@ -3,20 +3,30 @@
 use anyhow::Context as _;
 
 use crate::cli::Gen;
-use crate::{config, emit, scenario};
+use crate::config::{self, Sources};
+use crate::{emit, scenario};
 
 /// Renders a scenario to stdout or into a folder.
 ///
 /// # Errors
 /// A [`crate::error::Diagnostic`] where the user's input is wrong; a failure to write; a defect of pgk.
 pub fn generate(arguments: Gen) -> anyhow::Result<()> {
-    let plan = config::load(&arguments.config.into())?;
     let scenarios = scenario::all();
     let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let plan = config::load(&Sources { archive: scenario.archive, ..arguments.config.into() })?;
     let rendered = scenario::render(scenario, &plan)?;
+    if scenario.archive {
+        for warning in plan.archive_warnings() {
+            eprintln!("warning: {warning}");
+        }
+    }
     let Some(folder) = arguments.output else {
-        let secret = if arguments.with_secret { Some(super::secret::document(&plan)?) } else { None };
-        return super::print(&emit::stream(secret.iter().chain(&rendered.manifests)));
+        let secrets = if arguments.with_secret {
+            super::secret::documents(&plan, scenario.archive, None)?
+        } else {
+            Vec::new()
+        };
+        return super::print(&emit::stream(secrets.iter().chain(&rendered.manifests)));
     };
     let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
     for name in emit::write_folder(&folder, &documents, arguments.force)? {

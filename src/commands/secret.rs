@@ -1,52 +1,175 @@
-//! `pgk secret`: the Secret with fresh random passwords.
+//! `pgk secret`: the Secrets, with fresh random passwords and a fresh certificate.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use serde::Serialize;
 
-use crate::cli::Secret;
-use crate::config::{self, Plan};
+use crate::cli::{Secret, Which};
+use crate::config::types::{AzureKey, Namespace};
+use crate::config::{self, Plan, Sources};
 use crate::emit;
+use crate::error::Diagnostic;
 use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, hex};
-use crate::scenario::{CREDENTIAL_KEYS, Labels, Names, labels};
+use crate::scenario::{self, Archive, CIPHER_PASS, CREDENTIAL_KEYS, Labels, Names, TLS_KEYS, labels};
 
 /// How many random bytes a password is made of.
 const BYTES: usize = 24;
 
-/// Prints the Secret.
+/// How long a certificate holds.
+const TEN_YEARS: Duration = Duration::from_secs(3653 * 86_400);
+/// How much its beginning lies before now: clocks differ.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Prints the Secrets.
 ///
 /// # Errors
-/// As for [`super::generate`]; the operating system has no random numbers.
+/// As for [`super::generate`]; what a repository needs is not in the environment; the operating system has no
+/// random numbers.
 pub fn secret(arguments: Secret) -> anyhow::Result<()> {
-    let plan = config::load(&arguments.config.into())?;
-    super::print(&emit::stream([&document(&plan)?]))
+    let archive = arguments
+        .scenario
+        .as_deref()
+        .is_some_and(|id| scenario::all().get(id).is_some_and(|scenario| scenario.archive));
+    let plan = config::load(&Sources { archive, ..arguments.config.into() })?;
+    super::print(&emit::stream(&documents(&plan, archive, arguments.only)?))
 }
 
-/// The Secret of `plan`'s instance, with new passwords.
-pub(super) fn document(plan: &Plan) -> anyhow::Result<Document> {
+/// The Secrets of `plan`'s instance: with an archive all three, if the second is needed.
+pub(super) fn documents(plan: &Plan, archive: bool, only: Option<Which>) -> anyhow::Result<Vec<Document>> {
+    let wanted = |which| only.is_none_or(|only| only == which);
+    let mut documents = Vec::new();
+    if wanted(Which::Credentials) {
+        documents.push(document(plan, "common/secret.yaml", passwords()?)?);
+    }
+    if archive {
+        let keys = Archive::of(plan).secret_keys();
+        if wanted(Which::Backrest) && !keys.is_empty() {
+            documents.push(document(plan, "q3/secret-backrest.yaml", repository_keys(plan, &keys)?)?);
+        }
+        if wanted(Which::Tls) {
+            documents.push(document(plan, "q3/secret-backrest-tls.yaml", certificate(plan)?)?);
+        }
+    }
+    if documents.is_empty() {
+        let (what, help) = if archive {
+            ("these repositories need no Secret", "leave --only out, or print another one")
+        } else {
+            ("only q3 has this Secret", "for example: pgk secret q3 --only tls")
+        };
+        return Err(Diagnostic::new(what).help(help).into());
+    }
+    Ok(documents)
+}
+
+/// The Secret that `template` makes of these keys.
+fn document(plan: &Plan, template: &str, keys: BTreeMap<&'static str, String>) -> anyhow::Result<Document> {
     #[derive(Serialize)]
     struct Values<'a> {
-        namespace: &'a Option<config::types::Namespace>,
+        namespace: &'a Option<Namespace>,
         names: Names,
         labels: Labels<'a>,
+        keys: BTreeMap<&'static str, String>,
+        /// The passwords, in their own order.
         passwords: Vec<(&'static str, String)>,
     }
-    let passwords = CREDENTIAL_KEYS.into_iter().map(|key| Ok((key, password()?)));
+    let passwords =
+        CREDENTIAL_KEYS.into_iter().filter_map(|key| Some((key, keys.get(key)?.clone()))).collect();
     let values = Values {
         namespace: &plan.namespace,
         names: Names::of(plan.name.as_str()),
         labels: labels(plan),
-        passwords: passwords.collect::<anyhow::Result<_>>()?,
+        keys,
+        passwords,
     };
-    let text = Renderer::new(&values, Vec::new())?.render("common/secret.yaml")?;
+    let text = Renderer::new(&values, Vec::new())?.render(template)?;
     let document = Document { path: "secret.yaml".to_owned(), text };
     let findings = manifest::check(std::slice::from_ref(&document), &External { secrets: &[] });
     anyhow::ensure!(findings.is_empty(), "the rendered Secret is wrong, which is a defect of pgk");
     Ok(document)
 }
 
-fn password() -> anyhow::Result<String> {
+fn passwords() -> anyhow::Result<BTreeMap<&'static str, String>> {
+    CREDENTIAL_KEYS.into_iter().map(|key| Ok((key, random()?))).collect()
+}
+
+fn random() -> anyhow::Result<String> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).context("the operating system has no random numbers")?;
     Ok(hex(&bytes))
+}
+
+/// What the repositories are opened with: from the environment, and the pass phrase made anew unless it is there.
+fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    keys.iter()
+        .map(|&key| {
+            let value = match key {
+                CIPHER_PASS => match std::env::var("PGK_CIPHER_PASS") {
+                    Ok(given) if !given.is_empty() => given,
+                    _ => random()?,
+                },
+                "s3-key" => variable(key, "AWS_ACCESS_KEY_ID")?,
+                "s3-key-secret" => variable(key, "AWS_SECRET_ACCESS_KEY")?,
+                "azure-key" if plan.q3.azure.key_type == AzureKey::Sas => {
+                    variable(key, "AZURE_STORAGE_SAS_TOKEN")?
+                }
+                "azure-key" => variable(key, "AZURE_STORAGE_KEY")?,
+                "gcs-key.json" => file(key, "GOOGLE_APPLICATION_CREDENTIALS")?,
+                _ => file(key, "PGK_SFTP_KEY")?,
+            };
+            Ok((key, value))
+        })
+        .collect()
+}
+
+fn variable(key: &str, name: &str) -> Result<String, Diagnostic> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
+        Diagnostic::new(format!(
+            "the Secret's `{key}` is taken from the environment variable {name}, which is not set"
+        ))
+        .help("`pgk secret --help` lists the variables")
+    })
+}
+
+fn file(key: &str, name: &str) -> Result<String, Diagnostic> {
+    let path = variable(key, name)?;
+    std::fs::read_to_string(&path).map_err(|why| {
+        Diagnostic::new(format!("cannot read {path}, the file that {name} names: {why}"))
+            .help(format!("it is what becomes the Secret's `{key}`"))
+    })
+}
+
+/// One certificate for both sides, whose authority is forgotten at once.
+fn certificate(plan: &Plan) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let names = Names::of(plan.name.as_str());
+    let now = SystemTime::now();
+    let params = |common_name: &str, hosts: Vec<String>| -> anyhow::Result<CertificateParams> {
+        let mut params = CertificateParams::new(hosts)?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.not_before = (now - DAY).into();
+        params.not_after = (now + TEN_YEARS).into();
+        Ok(params)
+    };
+    let mut authority = params(&format!("{}-ca", names.backrest_client), Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let authority_key = KeyPair::generate()?;
+    let authority_pem = authority.self_signed(&authority_key)?.pem();
+    let issuer = Issuer::new(authority, authority_key);
+
+    let hosts = vec![names.repo.clone(), format!("*.{}", names.peers)];
+    let mut leaf = params(&names.backrest_client, hosts)?;
+    leaf.use_authority_key_identifier_extension = true;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate()?;
+    let pem = leaf.signed_by(&key, &issuer)?.pem();
+    Ok(BTreeMap::from_iter(TLS_KEYS.into_iter().zip([authority_pem, pem, key.serialize_pem()])))
 }

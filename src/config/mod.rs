@@ -4,6 +4,7 @@
 //! order given, a dedicated flag such as `--namespace`. Every layer is the same type and checks itself
 //! as it is read, so that an error points into the text that caused it.
 
+mod archive;
 mod layer;
 mod plan;
 pub mod types;
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use serde_json::Value as Json;
 
 use crate::error::{Diagnostic, Place};
+pub use archive::Q3;
 use layer::Layer;
 pub use plan::Plan;
 
@@ -26,6 +28,8 @@ pub struct Sources {
     pub set: Vec<String>,
     /// Dedicated flags that were given: the flag, the key that it stands for, and its value.
     pub flags: Vec<(&'static str, &'static str, String)>,
+    /// Whether it is for a scenario with an archive, whose settings must then go together as well.
+    pub archive: bool,
 }
 
 /// A configuration file may not be larger than this, in bytes.
@@ -46,6 +50,11 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     }
     for (flag, key, value) in &sources.flags {
         plan.apply(read_argument(flag, value, key, value)?);
+    }
+    if sources.archive
+        && let Some((what, help)) = plan.archive_conflict()
+    {
+        return Err(Diagnostic::new(what).help(help).into());
     }
     match plan.conflict() {
         Some((what, help)) => Err(Diagnostic::new(what).help(help).into()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::archive::Q3;
 use super::layer::{Amounts, Layer};
 use super::types::{
     Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
@@ -31,6 +32,8 @@ pub struct Plan {
     pub q1: Q1,
     /// Settings of Q2.
     pub q2: Q2,
+    /// Settings of Q3.
+    pub q3: Q3,
 }
 
 /// The server's settings.
@@ -123,6 +126,7 @@ impl Plan {
                 fast_failover: Switch::On,
                 max_lag: "64MB".parse()?,
             },
+            q3: Q3::defaults()?,
         })
     }
 
@@ -159,6 +163,9 @@ impl Plan {
             set(&mut self.q2.dcs, q2.dcs);
             set(&mut self.q2.fast_failover, q2.fast_failover);
             set(&mut self.q2.max_lag, q2.max_lag);
+        }
+        if let Some(q3) = layer.q3 {
+            self.q3.apply(q3);
         }
     }
 
@@ -204,13 +211,13 @@ impl Plan {
     }
 }
 
-fn set<T>(setting: &mut T, value: Option<T>) {
+pub(super) fn set<T>(setting: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *setting = value;
     }
 }
 
-fn set_optional<T>(setting: &mut Option<T>, value: Option<T>) {
+pub(super) fn set_optional<T>(setting: &mut Option<T>, value: Option<T>) {
     if value.is_some() {
         *setting = value;
     }

@@ -221,6 +221,15 @@ macro_rules! choice {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
         }
 
+        impl $name {
+            /// The word.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+
         impl FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
@@ -357,6 +366,14 @@ impl FromStr for Interval {
 }
 
 from_scalar!(Interval);
+
+mod archive;
+
+pub use archive::{
+    Account, ArchiveTimeout, AzureKey, BackupSet, Bucket, Certificates, Container, Endpoint, Fingerprint,
+    GcsKey, HostName, KnownHosts, Lsn, Moment, Port, Region, RepoKind, RepoPath, Repos, RestorePoint, S3Key,
+    Schedule, SftpUser, Target, TargetTimeline, UriStyle,
+};
 
 fn check(fits: bool, rule: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(rule.to_owned()) }

@@ -19,6 +19,10 @@ pub enum Kind {
     Markdown,
     /// A Containerfile, where a value is a word that nothing would quote.
     Containerfile,
+    /// pgBackRest's configuration, where a value is the rest of its line, as it is.
+    Backrest,
+    /// Plain text, such as certificates: a value is some lines of it.
+    Text,
 }
 
 impl Kind {
@@ -30,12 +34,16 @@ impl Kind {
         if name.ends_with("Containerfile") {
             return Some(Self::Containerfile);
         }
+        if name.ends_with(".conf") && name.contains("/pgbackrest") {
+            return Some(Self::Backrest);
+        }
         match name.rsplit_once('.')?.1 {
             "yaml" => Some(Self::Yaml),
             "sh" => Some(Self::Shell),
             "sql" => Some(Self::Sql),
             "conf" => Some(Self::Conf),
             "md" => Some(Self::Markdown),
+            "crt" | "txt" => Some(Self::Text),
             _ => None,
         }
     }
@@ -50,14 +58,26 @@ impl Kind {
             Self::Hba => "hba",
             Self::Markdown => "md",
             Self::Containerfile => "containerfile",
+            Self::Backrest => "backrest",
+            Self::Text => "txt",
         }
     }
 
     /// The kind with this [`Kind::name`].
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Yaml, Self::Shell, Self::Sql, Self::Conf, Self::Hba, Self::Markdown, Self::Containerfile]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [
+            Self::Yaml,
+            Self::Shell,
+            Self::Sql,
+            Self::Conf,
+            Self::Hba,
+            Self::Markdown,
+            Self::Containerfile,
+            Self::Backrest,
+            Self::Text,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
     }
 
     /// `text` as one value of this kind of file; `None` where it cannot hold it (a NUL outside YAML, say).
@@ -75,6 +95,11 @@ impl Kind {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
                 text.bytes().all(plain).then(|| text.to_owned())
             }
+            Self::Backrest => {
+                let fits = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
+                fits.then(|| text.to_owned())
+            }
+            Self::Text => text.chars().all(|c| c == '\n' || !c.is_control()).then(|| text.to_owned()),
         }
     }
 }

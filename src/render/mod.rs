@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `{{ labels \| tree(4) }}` | a map or list as block YAML, on lines indented by 4 spaces |
 //! | `{{ file("q1/primary.sh") }}` | another template, rendered as its own kind, as a YAML block |
+//! | `{% filter indented(4) %}` | what stands in it, 4 spaces further to the right |
 //! | `{{ path \| basename }}` | what stands after the last `/` |
 //! | `{{ checksum() }}` | SHA-256 over all files that the scenario's `ConfigMaps` hold |
 //! | `{{ user \| ident }}` | an SQL identifier |
@@ -65,6 +66,8 @@ impl Renderer {
         environment.add_filter("tree", tree);
         environment
             .add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
+        environment
+            .add_filter("indented", |text: String, by: usize| Value::from_safe_string(indented(&text, by)));
         environment.add_filter("basename", |path: String| basename(&path).to_owned());
         environment.add_function("file", file);
         environment.add_function("checksum", move |state: &State| checksum(state, &files));
@@ -74,6 +77,11 @@ impl Renderer {
             environment.add_global(key.to_string(), value);
         }
         Ok(Self { environment })
+    }
+
+    /// Adds a value that all templates see from now on.
+    pub fn set(&mut self, name: &'static str, value: impl Serialize) {
+        self.environment.add_global(name, Value::from(Serde(value)));
     }
 
     /// The template `name`, filled in.
@@ -117,6 +125,13 @@ fn kind(state: &State<'_, '_>) -> Result<Kind, Error> {
 #[allow(clippy::needless_pass_by_value)] // the shape that minijinja asks of a filter
 fn tree(Serde(value): Serde<Json>, indent: usize) -> Value {
     Value::from_safe_string(escape::yaml_tree(&value, indent))
+}
+
+/// `text` moved to the right by so many spaces.
+fn indented(text: &str, by: usize) -> String {
+    let pad = " ".repeat(by);
+    let lines = text.split_inclusive('\n');
+    lines.fold(String::new(), |done, line| done + if line.trim().is_empty() { "" } else { &pad } + line)
 }
 
 /// How deep a `ConfigMap`'s files are indented under its `data`.

@@ -2,8 +2,10 @@
 //!
 //! A scenario is data. What two scenarios share is a template that both name, under `common/`.
 
+mod archive;
 mod q1;
 mod q2;
+mod q3;
 
 use std::collections::BTreeMap;
 
@@ -12,12 +14,14 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::config::Plan;
-use crate::config::types::{Image, Lang, Quantity, Strategy};
+use crate::config::types::{Image, Lang, Quantity, StorageClass, Strategy};
 use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, basename};
 
+pub use archive::{Archive, CIPHER_PASS, TLS_KEYS};
 pub use q1::Q1;
 pub use q2::{Q2, Q2_RESTORE};
+pub use q3::Q3;
 
 /// One of the lab sheet's questions.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Scenario {
     live_config: bool,
     /// Whether there is a backup store, which the primary is restored from.
     store: bool,
+    /// Whether there is an archive, which the whole cluster can be restored from.
+    pub archive: bool,
     /// The folder's README in French and in English.
     readme: [&'static str; 2],
 }
@@ -71,12 +77,26 @@ pub struct Names {
     pub members: String,
     /// The backup store's `StatefulSet` and Service.
     pub store: String,
+    /// The Service that gives each member a name of its own.
+    pub peers: String,
+    /// The `StatefulSet` and Service of the archive's repository in the cluster.
+    pub repo: String,
+    /// The `CronJobs` of backups, without their type.
+    pub backup: String,
+    /// The `CronJob` that tries a restore.
+    pub restore_test: String,
     /// The `ConfigMap` of configuration files.
     pub config: String,
     /// The `ConfigMap` of scripts.
     pub scripts: String,
     /// The Secret of passwords.
     pub credentials: String,
+    /// The Secret of what the repositories are opened with.
+    pub backrest: String,
+    /// The Secret of the certificate that members and repository know each other by.
+    pub backrest_tls: String,
+    /// The name in that certificate.
+    pub backrest_client: String,
 }
 
 impl Names {
@@ -91,9 +111,16 @@ impl Names {
             replica: with("replica"),
             members: name.to_owned(),
             store: with("store"),
+            peers: with("members"),
+            repo: with("repo"),
+            backup: with("backup"),
+            restore_test: with("restore-test"),
             config: with("config"),
             scripts: with("scripts"),
             credentials: with("credentials"),
+            backrest: with("backrest"),
+            backrest_tls: with("backrest-tls"),
+            backrest_client: with("backrest"),
         }
     }
 }
@@ -113,6 +140,8 @@ struct Values<'a> {
     watcher: bool,
     /// Whether there is a backup store.
     store: bool,
+    /// The archive, if there is one.
+    archive: Option<&'a Archive>,
     /// The labels of every object.
     labels: Labels<'a>,
     /// The labels among them that a selector may rely on for ever.
@@ -121,12 +150,14 @@ struct Values<'a> {
     claim: Json,
     /// The specification of the backup store's.
     store_claim: Json,
+    /// The specification of the archive's in the cluster.
+    repo_claim: Json,
     files: Files,
 }
 
 #[derive(Serialize)]
 struct Files {
-    config: &'static [&'static str],
+    config: Vec<&'static str>,
     scripts: &'static [&'static str],
 }
 
@@ -183,6 +214,8 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
         Some(_) => version.built_image(),
         None => version.official_image(),
     };
+    let archive = scenario.archive.then(|| Archive::of(plan));
+    let config = scenario.config.iter().copied().chain(archive.iter().flat_map(Archive::files)).collect();
     let values = Values {
         plan,
         scenario: scenario.id,
@@ -191,49 +224,62 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
         base_image: version.official_image(),
         watcher: plan.q2.watcher(),
         store: scenario.store,
+        archive: archive.as_ref(),
         labels: labels(plan),
         selector: selector(plan),
-        claim: claim(plan, &plan.storage.size),
-        store_claim: claim(plan, &plan.q2.store_size),
-        files: Files { config: scenario.config, scripts: scenario.scripts },
+        claim: claim(&plan.storage.size, plan.storage.class.as_ref()),
+        store_claim: claim(&plan.q2.store_size, plan.storage.class.as_ref()),
+        repo_claim: claim(&plan.q3.posix.size, plan.q3.posix.class.as_ref()),
+        files: Files { config, scripts: scenario.scripts },
     };
     let config = if scenario.live_config { &[] } else { scenario.config };
-    let renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
-    let render = |template: &&str| -> anyhow::Result<Document> {
+    let mut renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
+    let render = |renderer: &Renderer, template: &str| -> anyhow::Result<Document> {
         let text = renderer.render(template).with_context(|| format!("cannot render {template}"))?;
         Ok(Document { path: basename(template).to_owned(), text })
     };
-    let mut manifests = scenario.manifests.iter().map(render).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut manifests = scenario
+        .manifests
+        .iter()
+        .map(|template| render(&renderer, template))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     manifests.retain(|document| !document.text.trim().is_empty());
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
+    // For the README's table of files.
+    renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
         Lang::En => english,
     };
-    let mut others = vec![Document { path: "README.md".to_owned(), ..render(&readme)? }];
+    let mut others = vec![Document { path: "README.md".to_owned(), ..render(&renderer, readme)? }];
     if let Some(containerfile) = scenario.containerfile {
-        others.push(render(&containerfile)?);
+        others.push(render(&renderer, containerfile)?);
     }
     Ok(Rendered { manifests, others })
 }
 
-fn claim(plan: &Plan, size: &Quantity) -> Json {
+fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
     let mut claim = Map::from_iter([
         ("accessModes".to_owned(), json!(["ReadWriteOnce"])),
         ("resources".to_owned(), json!({ "requests": { "storage": size } })),
     ]);
-    if let Some(class) = &plan.storage.class {
+    if let Some(class) = class {
         claim.insert("storageClassName".to_owned(), json!(class));
     }
     claim.into()
 }
 
 fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
-    let credentials = Names::of(plan.name.as_str()).credentials;
-    let secrets = [(credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
+    let names = Names::of(plan.name.as_str());
+    let backrest_keys = Archive::of(plan).secret_keys();
+    let secrets = [
+        (names.credentials.as_str(), CREDENTIAL_KEYS.as_slice()),
+        (names.backrest.as_str(), backrest_keys.as_slice()),
+        (names.backrest_tls.as_str(), TLS_KEYS.as_slice()),
+    ];
     let findings = manifest::check(&rendered.manifests, &External { secrets: &secrets });
     if findings.is_empty() {
         return Ok(rendered);
@@ -244,7 +290,7 @@ fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
 
 /// Every scenario by its name on the command line.
 pub fn all() -> BTreeMap<&'static str, &'static Scenario> {
-    [&Q1, &Q2].into_iter().map(|scenario| (scenario.id, scenario)).collect()
+    [&Q1, &Q2, &Q3].into_iter().map(|scenario| (scenario.id, scenario)).collect()
 }
 
 #[cfg(test)]

@@ -32,5 +32,6 @@ pub static Q1: Scenario = Scenario {
     containerfile: None,
     live_config: false,
     store: false,
+    archive: false,
     readme: ["q1/README.fr.md", "q1/README.en.md"],
 };

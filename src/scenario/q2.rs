@@ -33,6 +33,7 @@ pub static Q2: Scenario = Scenario {
     containerfile: Some("q2/Containerfile"),
     live_config: true,
     store: false,
+    archive: false,
     readme: ["q2/README.fr.md", "q2/README.en.md"],
 };
 
@@ -78,5 +79,6 @@ pub static Q2_RESTORE: Scenario = Scenario {
     containerfile: None,
     live_config: false,
     store: true,
+    archive: false,
     readme: ["q2-restore/README.fr.md", "q2-restore/README.en.md"],
 };

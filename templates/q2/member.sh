@@ -31,7 +31,7 @@ done
 # So nobody runs on this data now, and a crash may have left what makes Patroni wait for a PostgreSQL.
 rm -f "$PGDATA/postmaster.pid"
 
-python3 first_start.py &
+python3 {% if archive %}start.py{% else %}first_start.py{% endif %} &
 wait $!
 
 while [ -z "$ending" ]; do
@@ -41,7 +41,7 @@ while [ -z "$ending" ]; do
 		patroni_pid=$!
 	fi
 	if ! kill -0 "$tend_pid" 2>/dev/null; then
-		python3 tend.py "$patroni_pid" &
+		python3 {% if archive %}tend_archive.py{% else %}tend.py{% endif %} "$patroni_pid" &
 		tend_pid=$!
 	fi
 	wait -n "$patroni_pid" "$tend_pid" || true
