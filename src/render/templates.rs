@@ -101,6 +101,7 @@ templates! {
     "q3/fetch-wal.sh"
     "q3/known-hosts.txt"
     "q3/pgbackrest-options.conf"
+    "q3/pgbackrest-push.sh"
     "q3/pgbackrest-repo.conf"
     "q3/pgbackrest-repositories.conf"
     "q3/pgbackrest.conf"

@@ -49,7 +49,8 @@ def what_the_others_tell():
 def forget_the_old_cluster():
     """Takes back what Patroni's objects say of a database that is no more."""
     for path, keys in (
-        (leader_path, ["optime", "failsafe", "slots", "retain_slots"]),
+        # (If this member held the lease, its Patroni would believe to hold it still, and nobody could begin.)
+        (leader_path, ["leader", "optime", "failsafe", "slots", "retain_slots"]),
         (sync_path, ["leader", "sync_standby", "quorum"]),
         (config_path, ["history", "initialize"]),  # the last one lets a new start begin
     ):

@@ -15,7 +15,7 @@ RETRY = 3  # seconds
 
 decide_by_patroni = first_start.may_bootstrap
 prepare_the_folder = first_start.prepare_the_folder
-forget = first_start.forget_the_old_cluster
+forget_the_old_cluster = first_start.forget_the_old_cluster
 
 
 class Abandoned(Exception):
@@ -28,14 +28,6 @@ def write_repositories():
     with open("/tmp/repositories.new", "w", encoding="utf-8") as file:
         file.write(lines)
     os.replace("/tmp/repositories.new", "/tmp/repositories")
-
-
-def forget_the_old_cluster():
-    """As first_start.py does, and of the lease as well who held it. If that was this member, its Patroni would
-    believe to hold it still, and with an empty volume write an empty `initialize`: then nobody can begin any more."""
-    if api.get(first_start.leader_path):
-        api.patch(first_start.leader_path, {"annotations": {"leader": None}})
-    forget()
 
 
 class Lease:
@@ -210,7 +202,6 @@ def main():
     write_repositories()
     first_start.prepare_the_folder = prepare
     first_start.may_bootstrap = may_bootstrap
-    first_start.forget_the_old_cluster = forget_the_old_cluster
     first_start.main()
 
 
