@@ -188,7 +188,7 @@ Configuration, all of it optional, with the defaults:
       verify-tls: true
     gcs: {bucket, endpoint: storage.googleapis.com, key-type: service}      or auto
     azure: {account, container: NAME-backups, endpoint: blob.core.windows.net, key-type: shared}
-                               or sas, auto
+                               or sas
     sftp: {host, user, port: 22, host-fingerprint, known-hosts}             one of the last two
 
 Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::Plan;
 use crate::config::types::{
-    ArchiveTimeout, AzureKey, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
+    ArchiveTimeout, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
 };
 
 /// The port of pgBackRest's own server.
@@ -86,10 +86,9 @@ impl Archive {
         let kinds = q3.repos.kinds();
         let repos: Vec<_> = (1..).zip(kinds).map(|(number, kind)| Repo::of(plan, number, *kind)).collect();
         let identity = kinds.iter().any(|kind| match kind {
-            RepoKind::Posix | RepoKind::Sftp => false,
+            RepoKind::Posix | RepoKind::Azure | RepoKind::Sftp => false,
             RepoKind::S3 => q3.s3.key_type != S3Key::Shared,
             RepoKind::Gcs => q3.gcs.key_type == GcsKey::Auto,
-            RepoKind::Azure => q3.azure.key_type == AzureKey::Auto,
         });
         let key_files = kinds.iter().filter_map(|kind| match kind {
             RepoKind::Gcs if q3.gcs.key_type == GcsKey::Service => Some("gcs-key.json"),
@@ -232,7 +231,7 @@ impl Repo {
             RepoKind::S3 if q3.s3.key_type == S3Key::Shared => {
                 &[("S3_KEY", "s3-key"), ("S3_KEY_SECRET", "s3-key-secret")]
             }
-            RepoKind::Azure if q3.azure.key_type != AzureKey::Auto => &[("AZURE_KEY", "azure-key")],
+            RepoKind::Azure => &[("AZURE_KEY", "azure-key")],
             _ => &[],
         };
         let cipher: &[(&str, &'static str)] = if self.cipher { &[("CIPHER_PASS", CIPHER_PASS)] } else { &[] };

@@ -112,13 +112,11 @@ choice!(
 choice!(
     /// What a request to Azure is signed with.
     AzureKey,
-    "the key type of Azure is `shared`, `sas` or `auto`",
+    "the key type of Azure is `shared` or `sas` (the image's pgBackRest knows no managed identity)",
     /// The account's key from the Secret.
     Shared = "shared",
     /// A shared access signature from the Secret.
-    Sas = "sas",
-    /// The managed identity of the machine.
-    Auto = "auto"
+    Sas = "sas"
 );
 
 checked_text!(
