@@ -73,6 +73,8 @@ tp8:
     cargo run --locked --quiet -- gen q1 -o tp8/Q1
     cargo run --locked --quiet -- gen q2 -o tp8/Q2
     cargo run --locked --quiet -- gen q2 --strategy restore -o tp8/Q2/restore
+    cargo run --locked --quiet -- gen q3 -o tp8/Q3
+    cargo run --locked --quiet -- gen q3 -f examples/q3-s3.yaml -o tp8/Q3/s3
 
 # Take what pgk prints now for right: snapshots and tp8/
 accept: tp8

@@ -25,10 +25,12 @@ fn examples_render_as_before() {
 }
 
 /// What is checked in under `tp8/`: what is rendered, the folder, and the example that spells it out.
-const TP8: [(&[&str], &str, &str); 3] = [
+const TP8: [(&[&str], &str, &str); 5] = [
     (&["gen", "q1"], "Q1", "q1"),
     (&["gen", "q2"], "Q2", "q2"),
     (&["gen", "q2", "--strategy", "restore"], "Q2/restore", "q2-restore"),
+    (&["gen", "q3"], "Q3", "q3"),
+    (&["gen", "q3", "-f", "examples/q3-s3.yaml"], "Q3/s3", "q3-s3"),
 ];
 
 #[test]
