@@ -102,8 +102,8 @@ pub struct Config {
     /// How Q2 comes by a new primary, promote or restore; the same as --set q2.strategy=STRATEGY
     #[arg(long)]
     pub strategy: Option<String>,
-    /// Where Q3 keeps its archive, of posix, s3, gcs, azure and sftp; the same as --set q3.repos=KIND[,KIND]
-    #[arg(long, value_name = "KIND[,KIND]")]
+    /// Where Q3 keeps its archive, of posix, s3, gcs, azure and sftp; the same as --set q3.repos=KIND,…
+    #[arg(long, value_name = "KIND,…")]
     pub backrest_repo: Option<String>,
     /// The point in time that Q3 restores to when nothing is left, such as '2026-11-24 10:00:00+01'; the same
     /// as --set q3.restore.target.time=TIME

@@ -171,5 +171,5 @@ fn certificate(plan: &Plan) -> anyhow::Result<BTreeMap<&'static str, String>> {
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let key = KeyPair::generate()?;
     let pem = leaf.signed_by(&key, &issuer)?.pem();
-    Ok(BTreeMap::from_iter(TLS_KEYS.into_iter().zip([authority_pem, pem, key.serialize_pem()])))
+    Ok(TLS_KEYS.into_iter().zip([authority_pem, pem, key.serialize_pem()]).collect())
 }

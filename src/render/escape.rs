@@ -34,10 +34,8 @@ impl Kind {
         if name.ends_with("Containerfile") {
             return Some(Self::Containerfile);
         }
-        if name.ends_with(".conf") && name.contains("/pgbackrest") {
-            return Some(Self::Backrest);
-        }
         match name.rsplit_once('.')?.1 {
+            "conf" if name.contains("/pgbackrest") => Some(Self::Backrest),
             "yaml" => Some(Self::Yaml),
             "sh" => Some(Self::Shell),
             "sql" => Some(Self::Sql),

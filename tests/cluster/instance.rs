@@ -74,7 +74,7 @@ impl Instance {
             }},
         });
         instance.send(&["create", "-f", "-"], &namespace.to_string());
-        instance.send(&["create", "-f", "-"], &instance.pgk(&["secret"], &[]));
+        instance.send(&["create", "-f", "-"], &instance.pgk(&["secret", scenario], &[]));
         Some(instance)
     }
 

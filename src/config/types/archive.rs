@@ -419,9 +419,9 @@ impl FromStr for Schedule {
 /// Whether a field of cron is one that Kubernetes takes.
 fn cron(field: &str, lowest: u8, highest: u8, names: &[&str]) -> bool {
     let value = |text: &str| {
-        let named = names.iter().zip(lowest..).find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let by_name = names.iter().zip(lowest..).find(|(name, _)| name.eq_ignore_ascii_case(text));
         let number = || text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
-        named.map(|(_, number)| number).or_else(number).filter(|number| (lowest..=highest).contains(number))
+        by_name.map(|(_, number)| number).or_else(number).filter(|number| (lowest..=highest).contains(number))
     };
     field.split(',').all(|part| {
         let (range, step) = part.split_once('/').unwrap_or((part, "1"));
