@@ -47,12 +47,9 @@ fn the_primary_fails() {
     if let Some(kill) = machine::command("PGK_CONTAINER_KILL") {
         survives(&pg, "[{event: container-kill}]", &["--container-kill", &kill], secs(8));
     }
-    the_api_server_is_away(&pg);
-    a_partial_partition(&pg);
     survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
-    survives_nodes(&pg, &["all-off"], "120s", secs(100));
-    // The last one: the members may share nodes afterwards.
     survives_nodes(&pg, &["node-delete"], "150s", secs(15));
+    survives_nodes(&pg, &["all-off"], "120s", secs(100));
 }
 
 /// A command that makes something whole again, run at the end of the test, also when the test fails.
@@ -68,7 +65,9 @@ impl Drop for Repair {
 
 /// Without the API server nobody can renew the lease, nor take it: the primary goes on as long as every
 /// member tells it to.
-fn the_api_server_is_away(pg: &Instance) {
+#[test]
+fn the_api_server_is_away() {
+    let Some(pg) = Instance::start_of("q2", "api", &[]) else { return };
     let (Some(off), Some(on)) = (machine::command("PGK_API_OFF"), machine::command("PGK_API_ON")) else {
         return;
     };
@@ -81,7 +80,7 @@ fn the_api_server_is_away(pg: &Instance) {
     let started = |pg: &Instance| {
         pg.sql(&primary, "SELECT pg_postmaster_start_time(), pg_is_in_recovery()").expect("a time")
     };
-    let before = started(pg);
+    let before = started(&pg);
     let writing = client.keep_writing();
     sleep(secs(3));
     machine::shell(&off).expect("the API server is away");
@@ -91,37 +90,10 @@ fn the_api_server_is_away(pg: &Instance) {
     sleep(secs(30));
     let writes = writing.stop();
     println!("the_api_server_is_away: writes: {writes}");
-    assert_eq!(before, started(pg), "the primary was restarted");
+    assert_eq!(before, started(&pg), "the primary was restarted");
     writes.assert_gap(secs(3));
     pg.wait_until_streaming(2);
     client.assert_kept(&writes);
-}
-
-/// The primary is cut from the other members, but not from the API server. The watchers take its lease, and
-/// it may get it again: one side or the other goes on soon, and neither loses what it acknowledged.
-fn a_partial_partition(pg: &Instance) {
-    let (Some(cut), Some(heal)) = (machine::command("PGK_NODE_PART"), machine::command("PGK_NODE_HEAL"))
-    else {
-        return;
-    };
-    let (primary, replicas) = (pg.primary(), pg.replicas());
-    let near = Client::start(pg, "near", &primary);
-    let far = Client::start(pg, "far", &replicas[0]);
-    let others = replicas.iter().map(|replica| replica.node.as_str()).collect::<Vec<_>>().join(" ");
-    let fill = |command: &str| command.replace("{node}", &primary.node).replace("{others}", &others);
-    let writing = [near.keep_writing(), far.keep_writing()];
-    sleep(secs(2));
-    let healed = Repair(fill(&heal));
-    machine::shell(&fill(&cut)).expect("the node is cut from the others");
-    sleep(secs(45));
-    drop(healed);
-    sleep(secs(15));
-    let [by_near, by_far] = writing.map(Repeated::stop);
-    println!("a_partial_partition: writes beside the primary: {by_near}; on the other side: {by_far}");
-    pg.wait_until_streaming(2);
-    near.assert_kept(&by_near);
-    far.assert_kept(&by_far);
-    assert!(by_near.longest_gap.min(by_far.longest_gap) <= secs(20), "{by_near}; {by_far}");
 }
 
 /// The primary's node is drained: it hands over before it ends.
@@ -156,6 +128,35 @@ fn a_node_is_drained() {
         expect(apart, format!("{standby} of {primary:?} and {:?}", pg.replicas()))
     });
     drop(uncordon);
+}
+
+/// The primary is cut from the other members, but not from the API server. The watchers take its lease, and
+/// it may get it again: one side or the other goes on soon, and neither loses what it acknowledged.
+#[test]
+fn a_partial_partition() {
+    let (Some(cut), Some(heal)) = (machine::command("PGK_NODE_PART"), machine::command("PGK_NODE_HEAL"))
+    else {
+        return;
+    };
+    let Some(pg) = Instance::start_of("q2", "partition", &[]) else { return };
+    let (primary, replicas) = (pg.primary(), pg.replicas());
+    let near = Client::start(&pg, "near", &primary);
+    let far = Client::start(&pg, "far", &replicas[0]);
+    let others = replicas.iter().map(|replica| replica.node.as_str()).collect::<Vec<_>>().join(" ");
+    let fill = |command: &str| command.replace("{node}", &primary.node).replace("{others}", &others);
+    let writing = [near.keep_writing(), far.keep_writing()];
+    sleep(secs(2));
+    let healed = Repair(fill(&heal));
+    machine::shell(&fill(&cut)).expect("the node is cut from the others");
+    sleep(secs(45));
+    drop(healed);
+    sleep(secs(15));
+    let [by_near, by_far] = writing.map(Repeated::stop);
+    println!("a_partial_partition: writes beside the primary: {by_near}; on the other side: {by_far}");
+    pg.wait_until_streaming(2);
+    near.assert_kept(&by_near);
+    far.assert_kept(&by_far);
+    assert!(by_near.longest_gap.min(by_far.longest_gap) <= secs(20), "{by_near}; {by_far}");
 }
 
 #[test]
