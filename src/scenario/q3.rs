@@ -49,6 +49,7 @@ pub static Q3: Scenario = Scenario {
         "q3/repo.sh",
         "q3/clone.py",
         "q3/restore_test.py",
+        "q3/repositories.sh",
         "q3/pgbackrest-push.sh",
         "q3/fetch-wal.sh",
         "q3/fetch-wal-strict.sh",

@@ -23,6 +23,7 @@ RESTORED_TO = "pgk-restored-to"
 RESTORED_FROM = "pgk-restored-from-to"
 # Exit statuses of pgBackRest.
 LOCKED, MISMATCH, NO_DATABASE = 50, 58, 56
+SEGMENT = 16 << 20  # bytes in a WAL file
 # Its statuses of a stanza, as `info` gives them.
 OK, NO_STANZA, NO_BACKUP, NO_STANZA_DATA, DOUBT = 0, 1, 2, 3, 99
 
@@ -49,6 +50,12 @@ def pgbackrest(command, *options, timeout=None, environment=None):
     return done.returncode, done.stdout, shortened(done.stderr)
 
 
+def psql(query, *options, timeout=15, environment=None):
+    """Asks a PostgreSQL: what subprocess.run returns."""
+    words = ["psql", "--no-psqlrc", "-qAtX", *options, "-c", query]
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, env=environment, check=False)
+
+
 def shortened(complaints):
     """pgBackRest's complaints without times, processes and line breaks: what a log line can hold."""
     lines = [re.sub(r"^[0-9-]{10} [0-9:.]+ P\d+ +", "", line).strip() for line in complaints.splitlines()]
@@ -59,17 +66,17 @@ class Found:
     """What one repository holds of the stanza."""
 
     def __init__(self, repo, status, message="", info=None):
-        self.number, self.kind = repo["number"], repo["kind"]
+        self.repo, self.number, self.kind = repo, repo["number"], repo["kind"]
         self.status, self.message = status, message
         info = info or {}
         systems = [one for one in info.get("db", []) if one["repo-key"] == self.number]
         self.system = str(systems[-1]["system-id"]) if systems else None
         current = systems[-1]["id"] if systems else None
-        # Oldest first, and only of the present system.
-        self.backups = [one for one in info.get("backup", []) if one["database"] == {"id": current, "repo-key": self.number}]
-        ends = [one["max"] for one in info.get("archive", []) if one["database"] == {"id": current, "repo-key": self.number}]
-        self.archive = next((one["id"] for one in info.get("archive", []) if one["database"] == {"id": current, "repo-key": self.number}), "")
-        self.end = max((end for end in ends if end), default="")  # the newest WAL file in the archive
+        present = {"id": current, "repo-key": self.number}  # what is of a former system does not count
+        self.backups = [one for one in info.get("backup", []) if one["database"] == present]  # oldest first
+        archives = [one for one in info.get("archive", []) if one["database"] == present]
+        self.archive = next((one["id"] for one in archives), "")
+        self.end = max((one["max"] for one in archives if one["max"]), default="")  # the newest WAL file in the archive
 
     def __str__(self):
         return f"repository {self.number} ({self.kind})"
@@ -92,6 +99,11 @@ def found(repo):
 
 def survey():
     return [found(repo) for repo in archive()["repos"]]
+
+
+def newest_file(repositories):
+    """The newest WAL file in any of them; empty if there is none."""
+    return max((one.end for one in repositories), default="")
 
 
 def stanza_help():
@@ -135,10 +147,15 @@ def annotated(repositories, key, label):
     return any((backup.get("annotation") or {}).get(key) == label for one in repositories for backup in one.backups)
 
 
+def restored_to(repositories, target):
+    """Whether a restore to that point in time has been done."""
+    return any(annotated(repositories, key, label_of(target)) for key in (RESTORED_TO, RESTORED_FROM))
+
+
 def target_to_restore(repositories, target):
     """The point in time that is still to be restored to, or None for the end of the archive: a restore that was
     done is not done again, whatever is lost later on."""
-    if not target or any(annotated(repositories, key, label_of(target)) for key in (RESTORED_TO, RESTORED_FROM)):
+    if not target or restored_to(repositories, target):
         return None
     return target
 
@@ -152,9 +169,9 @@ def lsn_of(position):
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
-def segment_start(name, size=16 << 20):
+def segment_start(name):
     """Where the WAL file of this name begins."""
-    return int(name[8:16], 16) << 32 | int(name[16:24], 16) * size
+    return int(name[8:16], 16) << 32 | int(name[16:24], 16) * SEGMENT
 
 
 def candidates(repositories, target):
@@ -291,7 +308,7 @@ def missing_after(label_segment, names):
     """The first WAL file, by its number, that the archive lacks after a backup's first; empty if it lacks none."""
     first = segment_start(label_segment)
     numbers = {segment_start(name) for name in names if name >= label_segment and segment_start(name) >= first}
-    for number in range(first, max(numbers, default=first), 16 << 20):
+    for number in range(first, max(numbers, default=first), SEGMENT):
         if number not in numbers:
-            return f"{number >> 32:08X}{(number & 0xFFFFFFFF) >> 24:08X}"
+            return f"{number >> 32:08X}{(number & 0xFFFFFFFF) // SEGMENT:08X}"
     return ""

@@ -11,8 +11,7 @@ LIMIT = 4 * 3600  # seconds for the whole restore
 
 def primary(connection, command):
     """What the primary answers to a command of the replication protocol."""
-    words = ["psql", "--no-psqlrc", "-qAtX", "-F", " ", "-d", connection + " replication=true connect_timeout=5", "-c", command]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=15, check=False)
+    done = psql(command, "-F", " ", "-d", connection + " replication=true connect_timeout=5")
     if done.returncode != 0:
         decline(f"the primary does not say where it is: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -3,8 +3,10 @@
 # at which PostgreSQL asks several times: a repository that does not answer is asked no more for 10 s.
 # Status 1: the archive has it not, or is not there; PostgreSQL then streams from the primary, and asks again.
 set -u
+# shellcheck source-path=SCRIPTDIR source=repositories.sh
+. /etc/pgk/scripts/repositories.sh || exit 1
+
 name=$1 path=$2
-away=/tmp/archive-away   # a file a repository that does not answer, as old as that is
 end=/tmp/archive-end     # the file that every repository said it does not have
 
 # get SECONDS NUMBER NAME PATH
@@ -13,17 +15,15 @@ get() {
 }
 
 missing=yes
-# Written by start.py: of each repository its number, and where it is.
 while read -r number host port; do
-	now=$(printf '%(%s)T' -1)
-	if [ -e "$away-$number" ] && [ $((now - $(<"$away-$number"))) -lt 10 ]; then
+	if is_away "$number"; then
 		missing=''
 		continue
 	fi
 	# Somebody takes the connection, and answers a question that is quickly answered; only then is there time
 	# for a whole file.
 	status=49
-	if timeout 0.8 bash -c ": >/dev/tcp/$host/$port" 2>/dev/null; then
+	if takes_calls "$host" "$port"; then
 		status=0
 		if [[ $name = *.history ]]; then
 			get 1 "$number" "$name" "$path" || status=$?
@@ -41,7 +41,7 @@ while read -r number host port; do
 		*)
 			missing=''
 			[ -e "$away-$number" ] || echo "pgk: repository $number does not answer (status $status): asking it again every 10 s" >&2
-			printf '%(%s)T\n' -1 >"$away-$number"
+			note_away "$number"
 			;;
 	esac
 done </tmp/repositories

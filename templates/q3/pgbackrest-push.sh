@@ -6,26 +6,26 @@
 # former primary may follow again, Patroni calls this for every file that waits there (with an absolute path): it
 # must fail at once then. The new primary has these files, too, and archives them (tend_archive.py).
 set -u
-path=$1
-away=/tmp/archive-away   # as in fetch-wal.sh
+# shellcheck source-path=SCRIPTDIR source=repositories.sh
+. /etc/pgk/scripts/repositories.sh || exit 1
 
+path=$1
 answer='' silent=''
 while read -r number host port; do
-	now=$(printf '%(%s)T' -1)
-	if [ -e "$away-$number" ] && [ $((now - $(<"$away-$number"))) -lt 10 ]; then
+	if is_away "$number"; then
 		silent=$number
-	elif timeout 0.8 bash -c ": >/dev/tcp/$host/$port" 2>/dev/null; then
+	elif takes_calls "$host" "$port"; then
 		answer=$number
 	else
 		silent=$number
-		printf '%(%s)T\n' -1 >"$away-$number"
+		note_away "$number"
 	fi
 done </tmp/repositories
 
 if [[ $path = /* ]]; then
 	[ -z "$silent" ] || exit 1
 	timeout 10 pgbackrest archive-push "$path" || {
-		printf '%(%s)T\n' -1 >"$away-$answer"
+		note_away "$answer"
 		exit 1
 	}
 elif [ -z "$answer" ]; then

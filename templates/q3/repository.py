@@ -37,7 +37,7 @@ def reachable():
 def annotations_of_a_backup(repositories):
     """After a restore to a point in time, every backup carries on that it was done: the older ones expire."""
     target = archive().get("restore")
-    if target and any(annotated(repositories, key, label_of(target)) for key in (RESTORED_TO, RESTORED_FROM)):
+    if target and restored_to(repositories, target):
         return [f"--annotation={RESTORED_TO}={label_of(target)}"]
     return []
 
@@ -116,15 +116,11 @@ def backup(kind, one, environment, annotation, why=""):
     if status != 0:
         log(f"{one}: {kind} backup FAILED after {took:.0f} s (status {status}): {complaint}")
         return False
-    newest = found({"number": one.number, "kind": one.kind, **address(one.number)}).backups[-1:]
+    newest = found(one.repo).backups[-1:]
     for made in newest:
         log(f"{one}: {made['type']} backup {made['label']} done in {took:.0f} s, {made['info']['size'] >> 20} MB,"
             f" {made['info']['repository']['delta'] >> 20} MB of it new in the repository" + (f". {complaint}" if complaint else ""))
     return True
-
-
-def address(number):
-    return next({"host": repo["host"], "port": repo["port"]} for repo in archive()["repos"] if repo["number"] == number)
 
 
 def backup_all(kind):

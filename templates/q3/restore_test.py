@@ -14,8 +14,7 @@ def newest_archived():
     """The newest WAL file that the primary has archived, by its own account; None if it does not answer."""
     connection = f"host={archive()['primary']} dbname=postgres user=replicator connect_timeout=5"
     environment = os.environ | {"PGPASSWORD": read(CREDENTIALS + "replication-password")}
-    words = ["psql", "--no-psqlrc", "-qAtX", "-d", connection, "-c", "SELECT last_archived_wal FROM pg_stat_archiver"]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=15, env=environment, check=False)
+    done = psql("SELECT last_archived_wal FROM pg_stat_archiver", "-d", connection, environment=environment)
     name = done.stdout.strip()
     return name if re.fullmatch("[0-9A-F]{24}", name) else None
 

@@ -22,12 +22,19 @@ class Abandoned(Exception):
     """A human has decided otherwise meanwhile: by START_EMPTY, or by another configuration."""
 
 
+written = None  # what write_repositories() wrote last
+
+
 def write_repositories():
-    """Where fetch-wal.sh finds the repositories."""
+    """Where fetch-wal.sh and pgbackrest-push.sh find the repositories."""
+    global written
     lines = "".join(f"{repo['number']} {repo['host']} {repo['port']}\n" for repo in archive()["repos"])
+    if lines == written:
+        return
     with open("/tmp/repositories.new", "w", encoding="utf-8") as file:
         file.write(lines)
     os.replace("/tmp/repositories.new", "/tmp/repositories")
+    written = lines
 
 
 class Lease:
@@ -115,7 +122,7 @@ def restore(repositories):
         repositories = without(repositories, one, label)
         clean(DATA)
     replay.sql("CHECKPOINT")
-    reached, newest = replay.reached(), max((one.end for one in repositories), default="")
+    reached, newest = replay.reached(), newest_file(repositories)
     if not replay.end():
         log("PostgreSQL did not end cleanly after the restore: Patroni will see to it")
     while not target and short_of(reached, newest) and not os.path.exists(first_start.LEAD):

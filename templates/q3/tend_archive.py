@@ -22,8 +22,7 @@ CONDITION = "pgk/archiving"
 
 
 def sql(query):
-    words = ["psql", "--no-psqlrc", "-qAtX", "-F", " ", "-d", "postgres", "-c", query]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=10, check=False)
+    done = psql(query, "-F", " ", "-d", "postgres", timeout=10)
     if done.returncode != 0:
         raise OSError(f"psql: {done.stderr.strip()}")
     return done.stdout.split()
@@ -94,7 +93,7 @@ def behind():
     for one in repositories:
         if one.status not in (OK, NO_STANZA, NO_BACKUP):
             return f"{one} does not answer, and may hold more: {one.message}"
-    newest = max((one.end for one in repositories), default="")
+    newest = newest_file(repositories)
     if newest and replayed and position(replayed[0]) <= segment_start(newest):
         if os.path.exists("/tmp/archive-end"):
             return f"the archive ends with {newest}, but no longer has {read('/tmp/archive-end').strip()}, which comes next here: delete this volume, and all of it is restored"
@@ -115,7 +114,7 @@ def archive_what_the_former_primary_may_not_have():
     end = position(re.findall(r"^\d+\t([0-9A-F/]+)", read(history), re.MULTILINE)[-1])
     status = DATA + "/pg_wal/archive_status/"
     names = [name for name in os.listdir(DATA + "/pg_wal") if re.fullmatch("[0-9A-F]{24}", name)]
-    for name in sorted(name for name in names if name[:8] < timeline and segment_start(name) + (16 << 20) <= end):
+    for name in sorted(name for name in names if name[:8] < timeline and segment_start(name) + SEGMENT <= end):
         if os.path.exists(status + name + ".done"):
             os.rename(status + name + ".done", status + name + ".ready")
         elif not os.path.exists(status + name + ".ready"):
