@@ -1,6 +1,5 @@
 //! `pgk secret`: the Secrets, with fresh random passwords and a fresh certificate.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -68,25 +67,23 @@ pub(super) fn documents(plan: &Plan, archive: bool, only: Option<Which>) -> anyh
     Ok(documents)
 }
 
+/// What a Secret holds, in the order in which it is written.
+type Keys = Vec<(&'static str, String)>;
+
 /// The Secret that `template` makes of these keys.
-fn document(plan: &Plan, template: &str, keys: BTreeMap<&'static str, String>) -> anyhow::Result<Document> {
+fn document(plan: &Plan, template: &str, keys: Keys) -> anyhow::Result<Document> {
     #[derive(Serialize)]
     struct Values<'a> {
         namespace: &'a Option<Namespace>,
         names: Names,
         labels: Labels<'a>,
-        keys: BTreeMap<&'static str, String>,
-        /// The passwords, in their own order.
-        passwords: Vec<(&'static str, String)>,
+        keys: Keys,
     }
-    let passwords =
-        CREDENTIAL_KEYS.into_iter().filter_map(|key| Some((key, keys.get(key)?.clone()))).collect();
     let values = Values {
         namespace: &plan.namespace,
         names: Names::of(plan.name.as_str()),
         labels: labels(plan),
         keys,
-        passwords,
     };
     let text = Renderer::new(&values, Vec::new())?.render(template)?;
     let document = Document { path: "secret.yaml".to_owned(), text };
@@ -95,7 +92,7 @@ fn document(plan: &Plan, template: &str, keys: BTreeMap<&'static str, String>) -
     Ok(document)
 }
 
-fn passwords() -> anyhow::Result<BTreeMap<&'static str, String>> {
+fn passwords() -> anyhow::Result<Keys> {
     CREDENTIAL_KEYS.into_iter().map(|key| Ok((key, random()?))).collect()
 }
 
@@ -106,7 +103,7 @@ fn random() -> anyhow::Result<String> {
 }
 
 /// What the repositories are opened with: from the environment, and the pass phrase made anew unless it is there.
-fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<BTreeMap<&'static str, String>> {
+fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<Keys> {
     keys.iter()
         .map(|&key| {
             let value = match key {
@@ -146,7 +143,7 @@ fn file(key: &str, name: &str) -> Result<String, Diagnostic> {
 }
 
 /// One certificate for both sides, whose authority is forgotten at once.
-fn certificate(plan: &Plan) -> anyhow::Result<BTreeMap<&'static str, String>> {
+fn certificate(plan: &Plan) -> anyhow::Result<Keys> {
     let names = Names::of(plan.name.as_str());
     let now = SystemTime::now();
     let params = |common_name: &str, hosts: Vec<String>| -> anyhow::Result<CertificateParams> {

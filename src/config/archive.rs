@@ -1,26 +1,22 @@
 //! The plan of an archive: the settings of Q3, and what is wrong with them together.
 
-use serde::Serialize;
-
 use super::layer;
-use super::plan::{Plan, set, set_optional};
+use super::plan::{Plan, Storage, set, set_optional};
 use super::types::{
     Account, ArchiveTimeout, AzureKey, Backups, Bucket, Certificates, Container, Endpoint, Fingerprint,
-    GcsKey, HostName, KnownHosts, Port, Quantity, Region, Replicas, RepoKind, RepoPath, Repos, S3Key,
-    Schedule, SftpUser, StorageClass, Strategy, Switch, Target, TargetTimeline, UriStyle,
+    GcsKey, HostName, KnownHosts, ParameterName, Port, Region, RepoKind, RepoPath, Repos, S3Key, Schedule,
+    SftpUser, Strategy, Switch, Target, TargetTimeline, UriStyle,
 };
 use crate::error::Diagnostic;
 
-/// Settings of Q3.
-#[derive(Debug, Clone, Serialize)]
+/// Settings of Q3. Templates see what becomes of them, [`crate::scenario::Archive`].
+#[derive(Debug, Clone)]
 pub struct Q3 {
     /// Where backups and WAL are kept.
     pub repos: Repos,
     /// The path inside every repository; `None` is one by the instance's name.
-    #[serde(skip)]
     pub path: Option<RepoPath>,
     /// Whether repositories are encrypted; `None` is those outside the cluster.
-    #[serde(skip)]
     pub cipher: Option<Switch>,
     /// After how long a WAL file is archived even if it is not full, in seconds.
     pub archive_timeout: ArchiveTimeout,
@@ -35,22 +31,16 @@ pub struct Q3 {
     /// When a restore is tried.
     pub restore_test: Schedule,
     /// Up to where a cluster that has lost everything is restored.
-    #[serde(skip)]
     pub restore: Restore,
-    /// The repository in the cluster.
-    #[serde(skip)]
-    pub posix: Posix,
+    /// The volume of the repository in the cluster.
+    pub posix: Storage,
     /// The one in S3.
-    #[serde(skip)]
     pub s3: S3,
     /// The one in Google Cloud Storage.
-    #[serde(skip)]
     pub gcs: Gcs,
     /// The one in Azure Blob Storage.
-    #[serde(skip)]
     pub azure: Azure,
     /// The one behind SFTP.
-    #[serde(skip)]
     pub sftp: Sftp,
 }
 
@@ -61,15 +51,6 @@ pub struct Restore {
     pub target: Target,
     /// Along which timeline.
     pub target_timeline: TargetTimeline,
-}
-
-/// The repository in the cluster.
-#[derive(Debug, Clone)]
-pub struct Posix {
-    /// The size of its volume.
-    pub size: Quantity,
-    /// Its class; `None` is the cluster's default.
-    pub class: Option<StorageClass>,
 }
 
 /// The repository in S3. What is `None` has a default that is hardly the one wanted.
@@ -150,7 +131,7 @@ impl Q3 {
             incremental: "none".parse()?,
             restore_test: "0 4 * * *".parse()?,
             restore: Restore { target: Target::End, target_timeline: "latest".parse()? },
-            posix: Posix { size: "32Gi".parse()?, class: None },
+            posix: Storage { size: "32Gi".parse()?, class: None },
             s3: S3 {
                 bucket: None,
                 endpoint: None,
@@ -186,8 +167,7 @@ impl Q3 {
             set(&mut self.restore.target_timeline, restore.target_timeline);
         }
         if let Some(posix) = layer.posix {
-            set(&mut self.posix.size, posix.size);
-            set_optional(&mut self.posix.class, posix.class);
+            self.posix.apply(posix);
         }
         if let Some(s3) = layer.s3 {
             set_optional(&mut self.s3.bucket, s3.bucket);
@@ -263,8 +243,8 @@ impl Plan {
     }
 
     /// What is wrong with the settings for a scenario that has an archive, and what to do.
-    pub(super) fn archive_conflict(&self) -> Option<(String, String)> {
-        let say = |what: &str, help: &str| Some((what.to_owned(), help.to_owned()));
+    pub(super) fn archive_conflict(&self) -> Option<Diagnostic> {
+        let say = |what: &str, help: &str| Some(Diagnostic::new(what).help(help));
         let (q3, repos) = (&self.q3, &self.q3.repos);
         if self.q2.strategy == Strategy::Restore {
             return say(
@@ -279,9 +259,7 @@ impl Plan {
             );
         }
         let parameters = self.postgres.parameters.keys();
-        if let Some(name) =
-            parameters.map(super::types::ParameterName::as_str).find(|name| RESERVED.contains(name))
-        {
+        if let Some(name) = parameters.map(ParameterName::as_str).find(|name| RESERVED.contains(name)) {
             return say(
                 &format!("in q3, pgk sets {name} itself"),
                 "take it out of postgres.parameters: the archive relies on it (q3.archive-timeout is archive_timeout)",
@@ -358,10 +336,5 @@ impl Plan {
             warn(&[("q3.azure.container", q3.azure.container.is_some(), self.azure_container())]);
         }
         warnings
-    }
-
-    /// Whether there is one replica at least.
-    pub fn has_replicas(&self) -> bool {
-        self.replicas != Replicas::NONE
     }
 }

@@ -51,13 +51,9 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     for (flag, key, value) in &sources.flags {
         plan.apply(read_argument(flag, value, key, value)?);
     }
-    if sources.archive
-        && let Some((what, help)) = plan.archive_conflict()
-    {
-        return Err(Diagnostic::new(what).help(help).into());
-    }
-    match plan.conflict() {
-        Some((what, help)) => Err(Diagnostic::new(what).help(help).into()),
+    let conflict = if sources.archive { plan.archive_conflict() } else { None };
+    match conflict.or_else(|| plan.conflict()) {
+        Some(diagnostic) => Err(diagnostic.into()),
         None => Ok(plan),
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::archive::Q3;
-use super::layer::{Amounts, Layer};
+use super::layer::{self, Amounts, Layer};
 use super::types::{
     Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
     ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
+use crate::error::Diagnostic;
 
 /// A validated configuration with every default filled in.
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +34,7 @@ pub struct Plan {
     /// Settings of Q2.
     pub q2: Q2,
     /// Settings of Q3.
+    #[serde(skip)]
     pub q3: Q3,
 }
 
@@ -51,7 +53,7 @@ pub struct Postgres {
     pub user: User,
 }
 
-/// A member's volume.
+/// A volume.
 #[derive(Debug, Clone, Serialize)]
 pub struct Storage {
     /// Its size.
@@ -86,6 +88,13 @@ pub struct Q2 {
     pub fast_failover: Switch,
     /// How far a replica may be behind the primary, in WAL, and still be sent readers.
     pub max_lag: PgSize,
+}
+
+impl Storage {
+    pub(super) fn apply(&mut self, layer: layer::Storage) {
+        set(&mut self.size, layer.size);
+        set_optional(&mut self.class, layer.class);
+    }
 }
 
 impl Q2 {
@@ -144,8 +153,7 @@ impl Plan {
             set(&mut self.postgres.user, postgres.user);
         }
         if let Some(storage) = layer.storage {
-            set(&mut self.storage.size, storage.size);
-            set_optional(&mut self.storage.class, storage.class);
+            self.storage.apply(storage);
         }
         if let Some(resources) = layer.resources {
             self.set_amounts("requests", resources.requests);
@@ -170,7 +178,11 @@ impl Plan {
     }
 
     /// What is wrong with settings that are each right on their own, and what to do; `None` where nothing is.
-    pub(super) fn conflict(&self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn conflict(&self) -> Option<Diagnostic> {
+        self.unfit().map(|(what, help)| Diagnostic::new(what).help(help))
+    }
+
+    fn unfit(&self) -> Option<(&'static str, &'static str)> {
         let unfit = match (self.q2.strategy, self.q2.durability) {
             (Strategy::Restore, Durability::Asynchronous) => Some((
                 "with q2.strategy `restore`, q2.durability is `strict` or `available`",

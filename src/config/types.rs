@@ -349,13 +349,7 @@ impl FromStr for Interval {
     fn from_str(text: &str) -> Result<Self, String> {
         const SHORTEST: u32 = 60;
         const LONGEST: u32 = 30 * 86_400;
-        let unit = |unit: char, seconds: u32| {
-            text.strip_suffix(unit)
-                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-                .and_then(|digits| digits.parse::<u32>().ok()?.checked_mul(seconds))
-        };
-        let seconds = unit('m', 60).or_else(|| unit('h', 3600)).or_else(|| unit('d', 86_400));
-        match seconds {
+        match seconds(text, &[('m', 60), ('h', 3600), ('d', 86_400)]) {
             Some(seconds @ SHORTEST..=LONGEST) => Ok(Self(seconds)),
             _ => {
                 Err("an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d"
@@ -374,6 +368,13 @@ pub use archive::{
     GcsKey, HostName, KnownHosts, Lsn, Moment, Port, Region, RepoKind, RepoPath, Repos, RestorePoint, S3Key,
     Schedule, SftpUser, Target, TargetTimeline, UriStyle,
 };
+
+/// A whole number with one of these units, each so many seconds; `None` if it is none, or far too large.
+fn seconds(text: &str, units: &[(char, u32)]) -> Option<u32> {
+    let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(*name)?, unit)))?;
+    let digits = Some(digits).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse::<u32>().ok()?.checked_mul(*unit)
+}
 
 fn check(fits: bool, rule: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(rule.to_owned()) }
@@ -406,7 +407,7 @@ fn identifier(text: &str, taken: &[&str]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn fits<T: FromStr>(good: &[&str], bad: &[&str]) {
+    pub(super) fn fits<T: FromStr>(good: &[&str], bad: &[&str]) {
         for text in good {
             assert!(text.parse::<T>().is_ok(), "{text} is good");
         }

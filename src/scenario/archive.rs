@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::Names;
 use crate::config::Plan;
 use crate::config::types::{
     ArchiveTimeout, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
@@ -148,11 +149,10 @@ impl Repo {
     fn of(plan: &Plan, number: usize, kind: RepoKind) -> Self {
         let q3 = &plan.q3;
         let (host, port, options) = match kind {
-            RepoKind::Posix => (format!("{}-repo", plan.name), Port::of(BACKREST_PORT), Vec::new()),
+            RepoKind::Posix => (Names::of(plan.name.as_str()).repo, Port::of(BACKREST_PORT), Vec::new()),
             RepoKind::S3 => {
                 let (endpoint, host, port) = plan.s3_endpoint();
                 let bucket = plan.s3_bucket();
-
                 let host = match q3.s3.uri_style {
                     UriStyle::Host => format!("{bucket}.{host}"),
                     UriStyle::Path => host,

@@ -193,7 +193,9 @@ fn selector(plan: &Plan) -> Selector<'_> {
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
 pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
-    check(plan, render_unchecked(by_strategy(scenario, plan), plan).context(DEFECT)?)
+    let archive = scenario.archive.then(|| Archive::of(plan));
+    let rendered = render_unchecked(by_strategy(scenario, plan), plan, archive.as_ref()).context(DEFECT)?;
+    check(plan, archive.as_ref(), rendered)
 }
 
 /// Q2 is two scenarios of the same name: `plan` says which.
@@ -207,15 +209,15 @@ fn by_strategy<'a>(scenario: &'a Scenario, plan: &Plan) -> &'a Scenario {
 const DEFECT: &str =
     "this is a defect of pgk, not of your configuration: please report it with the configuration";
 
-fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
+fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>) -> anyhow::Result<Rendered> {
     let names = Names::of(plan.name.as_str());
     let version = plan.postgres.version;
     let default_image = match scenario.containerfile {
         Some(_) => version.built_image(),
         None => version.official_image(),
     };
-    let archive = scenario.archive.then(|| Archive::of(plan));
-    let config = scenario.config.iter().copied().chain(archive.iter().flat_map(Archive::files)).collect();
+    let config =
+        scenario.config.iter().copied().chain(archive.into_iter().flat_map(Archive::files)).collect();
     let values = Values {
         plan,
         scenario: scenario.id,
@@ -224,7 +226,7 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered
         base_image: version.official_image(),
         watcher: plan.q2.watcher(),
         store: scenario.store,
-        archive: archive.as_ref(),
+        archive,
         labels: labels(plan),
         selector: selector(plan),
         claim: claim(&plan.storage.size, plan.storage.class.as_ref()),
@@ -272,14 +274,14 @@ fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
     claim.into()
 }
 
-fn check(plan: &Plan, rendered: Rendered) -> anyhow::Result<Rendered> {
+fn check(plan: &Plan, archive: Option<&Archive>, rendered: Rendered) -> anyhow::Result<Rendered> {
     let names = Names::of(plan.name.as_str());
-    let backrest_keys = Archive::of(plan).secret_keys();
-    let secrets = [
-        (names.credentials.as_str(), CREDENTIAL_KEYS.as_slice()),
-        (names.backrest.as_str(), backrest_keys.as_slice()),
-        (names.backrest_tls.as_str(), TLS_KEYS.as_slice()),
-    ];
+    let backrest_keys = archive.map(Archive::secret_keys).unwrap_or_default();
+    let mut secrets = vec![(names.credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
+    if archive.is_some() {
+        secrets.push((&names.backrest, &backrest_keys));
+        secrets.push((&names.backrest_tls, &TLS_KEYS));
+    }
     let findings = manifest::check(&rendered.manifests, &External { secrets: &secrets });
     if findings.is_empty() {
         return Ok(rendered);
@@ -306,13 +308,13 @@ mod tests {
             ("role: replica", "role: on", "invalid type: boolean"),
             ("name: pg-scripts", "name: pg-script", "pg-script"),
         ] {
-            let mut rendered = render_unchecked(&Q1, &plan).unwrap();
+            let mut rendered = render_unchecked(&Q1, &plan, None).unwrap();
             for document in &mut rendered.manifests {
                 if !document.text.contains("kind: ConfigMap") {
                     document.text = document.text.replace(good, broken);
                 }
             }
-            let error = format!("{:#}", check(&plan, rendered).unwrap_err());
+            let error = format!("{:#}", check(&plan, None, rendered).unwrap_err());
             assert!(error.contains("this is a defect of pgk") && error.contains(finding), "{error}");
         }
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{check, shown};
+use super::{check, seconds, shown};
 
 /// Where backups and WAL are kept: the kinds of repository that pgBackRest knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -363,17 +363,12 @@ impl Endpoint {
 
 /// After how long a WAL file is archived even if it is not full, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ArchiveTimeout(u16);
+pub struct ArchiveTimeout(u32);
 
 impl FromStr for ArchiveTimeout {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let unit = |unit: char, seconds: u16| {
-            text.strip_suffix(unit)
-                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-                .and_then(|digits| digits.parse::<u16>().ok()?.checked_mul(seconds))
-        };
-        match unit('s', 1).or_else(|| unit('m', 60)).or_else(|| unit('h', 3600)) {
+        match seconds(text, &[('s', 1), ('m', 60), ('h', 3600)]) {
             Some(seconds @ 1..=3600) => Ok(Self(seconds)),
             _ => Err("this is a whole number with `s`, `m` or `h`, such as `60s`, from 1s to 1h".to_owned()),
         }
@@ -525,16 +520,8 @@ checked_text!(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::fits;
     use super::*;
-
-    fn fits<T: FromStr>(good: &[&str], bad: &[&str]) {
-        for text in good {
-            assert!(text.parse::<T>().is_ok(), "{text} is good");
-        }
-        for text in bad {
-            assert!(text.parse::<T>().is_err(), "{text} is bad");
-        }
-    }
 
     #[test]
     fn each_type_checks_itself() {
