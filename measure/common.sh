@@ -57,3 +57,20 @@ a_pod() {
 
 # on_node COMMAND NODE: one of the environment's commands, on that node
 on_node() { sh -c "${1//\{node\}/$2}"; }
+
+# evidence NAMESPACE: what there is to read of an instance that did not recover, kept in a folder of its own
+evidence() {
+	local folder pod
+	folder=$(mktemp --directory)
+	{
+		kubectl get nodes --output wide
+		kubectl --namespace "$1" get pods,persistentvolumeclaims --output wide
+		kubectl --namespace "$1" get events --sort-by .lastTimestamp
+	} >"$folder/objects.txt" 2>&1
+	kubectl --namespace "$1" get pods,endpoints,configmaps --output yaml >"$folder/objects.yaml" 2>&1
+	for pod in $(kubectl --namespace "$1" get pods --output 'jsonpath={.items[*].metadata.name}'); do
+		kubectl --namespace "$1" logs "$pod" --all-containers --prefix --timestamps >"$folder/$pod.log" 2>&1
+		kubectl --namespace "$1" logs "$pod" --container postgres --previous --timestamps >"$folder/$pod.previous.log" 2>&1
+	done
+	echo "what there is to read: $folder"
+}

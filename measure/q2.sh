@@ -7,7 +7,12 @@ times=$1 all_off=$2 random=$3
 shift 3
 
 namespace=pgk-measure-$$ plan=$(mktemp --suffix .yaml)
-trap 'kubectl delete namespace "$namespace" --wait=false >/dev/null; rm -f "$plan"' EXIT
+finish() {
+	[ $? = 0 ] || evidence "$namespace" >&2
+	kubectl delete namespace "$namespace" --wait=false >/dev/null
+	rm -f "$plan"
+}
+trap finish EXIT
 heading "just measure-q2 $times $all_off $random $*"
 instance "$namespace" q2 "$@"
 
