@@ -48,11 +48,25 @@ measure times="3":
 # With the commands of `just cluster`. `random` adds so many events at random; what is left of the arguments
 # are settings (KEY=VALUE).
 #
-# Every failure of Q2's primary so many times; the tables go to docs/proof/q2.txt
-measure-q2 times="5" all_off="2" random="0" *settings="":
+# Every failure of the primary (q2 or q3) so many times; the tables go to docs/proof/q2.txt or q3-failures.txt
+failures scenario="q2" times="5" all_off="2" random="0" *settings="":
     #!/usr/bin/env bash
     set -euo pipefail
-    bash measure/q2.sh {{times}} {{all_off}} {{random}} {{settings}} | tee docs/proof/q2.txt
+    bash measure/failures.sh {{scenario}} {{times}} {{all_off}} {{random}} {{settings}} | tee docs/proof/{{scenario}}-failures.txt
+
+# The same for Q2 by restore, after a volume that is lost with so much data on it; to docs/proof/q2-restore.txt
+restore gigabytes="1" random="30" *events="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bash measure/restore.sh {{gigabytes}} {{random}} {{events}} | tee docs/proof/q2-restore.txt
+
+# PGK_S3 and the like: see there.
+#
+# What Q3 is to survive, to docs/proof/q3.txt
+measure-q3 *rows="all":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bash measure/q3.sh {{rows}} | tee docs/proof/q3.txt
 
 # PGK_NODE_LOSSY is the command that makes {node} lose packets.
 #

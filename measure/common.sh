@@ -9,13 +9,16 @@ heading() {
 	echo "# $(kubectl version | sed -n 's/^Server Version: /Kubernetes /p'), $(nproc) cores, $(kubectl get nodes --no-headers | wc -l) nodes"
 }
 
-# instance NAMESPACE SCENARIO SETTING...: an instance in a new namespace, every member ready
+# instance NAMESPACE SCENARIO SETTING...: an instance in a new namespace, every member ready. With `config` set,
+# that is its file; with an instance of before, `secrets` is what its Secrets were kept in.
 instance() {
 	local namespace=$1 scenario=$2
 	shift 2
+	local options=(${config:+"--file=$config"} "${@/#/--set=}")
 	kubectl create namespace "$namespace" >/dev/null
-	$pgk secret | kubectl --namespace "$namespace" create -f - >/dev/null
-	$pgk gen "$scenario" "${@/#/--set=}" | kubectl --namespace "$namespace" apply -f - >/dev/null
+	if [ -n "${secrets:-}" ]; then cat "$secrets"; else $pgk secret "$scenario" ${config:+"--file=$config"}; fi |
+		kubectl --namespace "$namespace" create -f - >/dev/null
+	$pgk gen "$scenario" "${options[@]}" | kubectl --namespace "$namespace" apply -f - >/dev/null
 	kubectl --namespace "$namespace" get statefulsets --output name | while read -r set; do
 		kubectl --namespace "$namespace" rollout status "$set" --timeout 300s >/dev/null
 	done
@@ -44,7 +47,7 @@ a_pod() {
 		    - name: $name
 		      image: $(primary "$namespace" '.spec.containers[?(@.name=="postgres")].image')
 		      imagePullPolicy: IfNotPresent
-		      command: [$(printf '"%s", ' "$@")]
+		      command: [$(printf "'%s', " "${@//\'/\'\'}")]
 		      env:
 		        - {name: PGHOST, value: pg-rw}
 		        - {name: PGUSER, value: app}
@@ -74,3 +77,42 @@ evidence() {
 	done
 	echo "what there is to read: $folder"
 }
+
+# ------------------------------------------------------------------ for what is broken by hand, instead of by a drill:
+# in the namespace $namespace, with the folder $work, and with fail(), which says what went wrong and ends it all
+
+k() { kubectl --namespace "$namespace" "$@"; }
+now() { date +%s.%N; }
+since() { awk "BEGIN { printf \"%.1f\", $(now) - $1 }"; }
+
+
+# within SECONDS WHAT COMMAND...: waits until the command succeeds
+within() {
+	local end=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || fail "not in time: $what"
+		sleep 0.3
+	done
+}
+
+# writer: a pod that inserts numbered rows, each on a new connection, and prints the time of each acknowledged one
+writer() {
+	local node
+	node=$(kubectl get nodes --output name | sed 's|^node/||' | tail -n 1)
+	# (On one line, as it becomes a YAML scalar.)
+	# shellcheck disable=SC2016 # for the shell in the pod
+	a_pod "$namespace" writer "$node" '' bash -c 'export PGCONNECT_TIMEOUT=2; for ((n = $(psql -qAtXc "SELECT coalesce(max(n), 0) FROM written") + 1; ; n++)); do timeout 3 psql -qXc "INSERT INTO written VALUES ($n)" 2>/dev/null && echo "$EPOCHREALTIME $n" || sleep 0.05; done'
+	k wait pod/writer --for condition=Ready --timeout 60s >/dev/null
+}
+# shellcheck disable=SC2154 # $work is set by whoever sources this
+stop_writer() { k logs writer >"$work/acknowledged"; k delete pod writer --wait=false --grace-period=0 --force >/dev/null 2>&1; sleep 2.5; }
+# longest_gap: the longest time between two acknowledged rows
+longest_gap() { awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%.1f s", gap }' "$work/acknowledged"; }
+# lost: how many acknowledged rows are not there, and over which time they were acknowledged
+lost() {
+	sql "$namespace" 'SELECT n FROM written ORDER BY n' >"$work/kept"
+	awk 'NR == FNR { kept[$1]; next } !($2 in kept) { lost++; if (!first) first = $1; last = $1 }
+		END { printf "%d of %d acknowledged rows lost", lost, FNR; if (lost) printf " (of %.1f s)", last - first }' "$work/kept" "$work/acknowledged"
+}
+none_lost() { local what; what=$(lost); case $what in '0 of 0 '*) fail "nothing was written" ;; '0 of '*) echo "$what" ;; *) fail "$what" ;; esac; }

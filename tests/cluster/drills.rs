@@ -66,7 +66,7 @@ pub(crate) fn ms(figure: &Value) -> u64 {
     figure.as_u64().unwrap_or_else(|| panic!("no figure: {figure}"))
 }
 
-/// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just measure-q2`;
+/// Does a plan; no write outage may be longer than `limit`. (What is usual is measured by `just failures q2`;
 /// a test must also pass on a busy machine.)
 pub(crate) fn survives(pg: &Instance, plan: &str, commands: &[&str], limit: Duration) {
     let shown = passes(pg, plan, commands);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every failure of Q2's primary: measure/q2.sh TIMES ALL_OFF RANDOM SETTING...
+# Every failure of the primary: measure/failures.sh SCENARIO TIMES ALL_OFF RANDOM SETTING...
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . measure/common.sh
-times=$1 all_off=$2 random=$3
-shift 3
+scenario=$1 times=$2 all_off=$3 random=$4
+shift 4
 
 namespace=pgk-measure-$$ plan=$(mktemp --suffix .yaml)
 finish() {
@@ -13,8 +13,8 @@ finish() {
 	rm -f "$plan"
 }
 trap finish EXIT
-heading "just measure-q2 $times $all_off $random $*"
-instance "$namespace" q2 "$@"
+heading "just failures $scenario $times $all_off $random $*"
+instance "$namespace" "$scenario" "$@"
 
 # drill TIME: the plan on stdin, with nodes that are away for at most TIME
 drill() {
