@@ -26,7 +26,8 @@ deny:
 # The nodes have the image of tp8/Q2/Containerfile. PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
 # and PGK_NODE_HEAL are the commands that take nodes away and give them back, with {node} for the name;
 # PGK_NODE_PART cuts {node} from {others} alone, PGK_CONTAINER_KILL kills {container} on {node}, PGK_API_OFF and
-# PGK_API_ON make the API server hang and go on. What has no command is skipped.
+# PGK_API_ON make the API server hang and go on; tests/archive.rs says what PGK_S3 is. What has no command is
+# skipped.
 #
 # The cluster tests, on the cluster of KUBECONFIG
 cluster:

@@ -160,7 +160,7 @@ point-in-time() {
 	sleep 1
 	sql "$namespace" 'INSERT INTO written SELECT 1000000 + i FROM generate_series(1, 1000) i'
 	switch
-	apply "q3.restore.target=$target"
+	apply "q3.restore.target.time=$target"
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	within 180 'a primary' serves
@@ -170,7 +170,7 @@ point-in-time() {
 	sql "$namespace" 'INSERT INTO written VALUES (2000000)'
 	switch
 	within 180 'a backup of the restored cluster' backups_are 2
-	apply "q3.restore.target=$target"
+	apply "q3.restore.target.time=$target"
 	sleep 10
 	[ "$(sql "$namespace" 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'applied again, it was restored again'
 	destroy pg-0 pg-1 pg-2
@@ -193,7 +193,7 @@ second-system() {
 	# It has a database of its own before the repository is the other's: a cluster that is begun on an archive
 	# restores that.
 	config=''
-	instance "$namespace" q3 q3.repos=[posix]
+	instance "$namespace" q3 q3.repos=posix
 	on_s3 "$first"
 	apply
 	within 180 'a line about the stanza' stanza_is_refused

@@ -15,7 +15,7 @@ use cluster::client::{Client, RO, RW, Repeated};
 use cluster::command::{eventually, expect, seconds, secs};
 use cluster::drills::{survives, survives_nodes};
 use cluster::instance::{Delete, Instance, Pod};
-use cluster::machine;
+use cluster::machine::{self, Repair};
 
 fn members(pg: &Instance) -> Vec<Pod> {
     [vec![pg.primary()], pg.replicas()].concat()
@@ -50,17 +50,6 @@ fn the_primary_fails() {
     survives_nodes(&pg, &["node-off", "node-cut"], "20s", secs(15));
     survives_nodes(&pg, &["node-delete"], "150s", secs(15));
     survives_nodes(&pg, &["all-off"], "120s", secs(100));
-}
-
-/// A command that makes something whole again, run at the end of the test, also when the test fails.
-struct Repair(String);
-
-impl Drop for Repair {
-    fn drop(&mut self) {
-        if let Err(error) = machine::shell(&self.0) {
-            println!("not whole again: {error}");
-        }
-    }
 }
 
 /// Without the API server nobody can renew the lease, nor take it: the primary goes on as long as every

@@ -30,6 +30,11 @@ impl Drop for Store {
 impl Store {
     /// `None` without perl.
     fn start() -> Option<Self> {
+        Self::start_with_window(0)
+    }
+
+    /// One that grants no first lead until so many seconds after its start.
+    fn start_with_window(seconds: u32) -> Option<Self> {
         if Command::new("perl").arg("-v").output().is_err() {
             assert!(std::env::var_os("CI").is_none(), "CI needs perl");
             println!("skipped: no perl on this machine");
@@ -45,6 +50,7 @@ impl Store {
         let port = free_port();
         let server = perl(folder.path(), "credentials", port)
             .arg("serve")
+            .env("PGK_STORE_WINDOW", seconds.to_string())
             .stdout(Stdio::null())
             .spawn()
             .expect("perl runs");
@@ -118,33 +124,49 @@ const WAL: &str = "000000010000000000000004";
 fn the_first_lead_goes_to_whoever_has_data() {
     let Some(store) = Store::start() else { return };
     store.says("state", "empty - - -");
-    store.says("claim b 10.0.0.2 prepared 77", "wait nobody -");
-    store.says("claim a 10.0.0.1 data 77", "granted -");
+    store.says("claim b 10.0.0.2 prepared 77 00000001", "wait nobody -");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
     store.says("state", "filling a - sealed");
-    store.says("claim b 10.0.0.2 data 77", "wait other a");
-    store.says("claim a 10.0.0.1 data 88", "wait foreign 77");
+    store.says("claim b 10.0.0.2 data 77 00000001", "wait other a");
+    store.says("claim a 10.0.0.1 data 88 00000001", "wait foreign 77");
     // Started again, at another address.
-    store.says("claim a fd00::7 data 77", "granted -");
+    store.says("claim a fd00::7 data 77 00000001", "granted -");
     assert_eq!(fs::read_to_string(store.path("store/lead")).expect("a file"), "a fd00::7 77 sealed -\n");
+}
+
+/// An old primary that was cut off when it lost the lead, and a store whose volume was lost: who asks first is
+/// not who has the newest data.
+#[test]
+fn an_empty_store_listens_for_the_newest_data() {
+    let Some(store) = Store::start_with_window(4) else { return };
+    store.says("claim old 10.0.0.1 data 77 00000002", "wait window -");
+    store.says("claim new 10.0.0.2 data 77 0000000A", "wait window -");
+    store.says("claim old 10.0.0.1 data 77 00000002", "wait newer new");
+    let begun = Instant::now();
+    while store.answer("claim new 10.0.0.2 data 77 0000000A").0 != "granted -" {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the window ends");
+        store.says("claim old 10.0.0.1 data 77 00000002", "wait newer new");
+    }
+    store.says("claim old 10.0.0.1 data 77 00000002", "wait other new");
 }
 
 #[test]
 fn another_gets_the_lead_when_the_holder_is_silent_or_ends() {
     let Some(store) = Store::start() else { return };
     store.put(&format!("store/wal/{WAL}.partial"), "x");
-    store.says("claim a 10.0.0.1 data 77", "granted -");
-    store.says("claim b 10.0.0.2 prepared 77", "wait alive a");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
+    store.says("claim b 10.0.0.2 prepared 77 00000001", "wait alive a");
     store.silence();
-    store.says("claim b 10.0.0.2 data 77", "wait other a");
-    store.says("claim b 10.0.0.2 prepared 77", &format!("granted {WAL}"));
+    store.says("claim b 10.0.0.2 data 77 00000001", "wait other a");
+    store.says("claim b 10.0.0.2 prepared 77 00000001", &format!("granted {WAL}"));
     // Again, as it does until it has replayed that; and nobody else for now.
-    store.says("claim b 10.0.0.2 prepared 77", &format!("granted {WAL}"));
-    store.says("claim a 10.0.0.1 data 77", "wait other b");
-    store.says("claim a 10.0.0.1 prepared 77", "wait alive b");
+    store.says("claim b 10.0.0.2 prepared 77 00000001", &format!("granted {WAL}"));
+    store.says("claim a 10.0.0.1 data 77 00000001", "wait other b");
+    store.says("claim a 10.0.0.1 prepared 77 00000001", "wait alive b");
     thread::scope(|scope| {
         let ending = scope.spawn(|| store.answer("ending b").0);
         let begun = Instant::now();
-        while store.answer("claim a 10.0.0.1 prepared 77").0.starts_with("wait") {
+        while store.answer("claim a 10.0.0.1 prepared 77 00000001").0.starts_with("wait") {
             assert!(begun.elapsed() < Duration::from_secs(10), "b has said that it ends");
         }
         assert_eq!(ending.join().expect("an answer"), "another");
@@ -156,14 +178,14 @@ fn another_gets_the_lead_when_the_holder_is_silent_or_ends() {
 #[test]
 fn the_receiver_is_gone_before_the_lead_is_granted() {
     let Some(store) = Store::start() else { return };
-    store.says("claim a 10.0.0.1 data 77", "granted -");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
     let hold = "use Fcntl ':flock'; $SIG{TERM} = 'IGNORE'; open my $lock, '>>', $ARGV[0]; flock $lock, LOCK_EX; sleep 60";
     let lock = store.path("run/receiving.lock");
     let mut receiver = Command::new("perl").args(["-e", hold]).arg(lock).spawn().expect("perl runs");
     store.put("run/receiver.pid", &receiver.id().to_string());
     thread::sleep(Duration::from_millis(300));
     store.silence();
-    store.says("claim b 10.0.0.2 prepared 77", "granted -");
+    store.says("claim b 10.0.0.2 prepared 77 00000001", "granted -");
     assert!(
         receiver.try_wait().expect("a process").is_some(),
         "nothing is received any more when b is told so"
@@ -175,7 +197,7 @@ fn an_unfinished_segment_is_for_the_holder_when_nothing_is_received() {
     let Some(store) = Store::start() else { return };
     store.put("store/wal/00000002.history", "1\t0/4000000\tno reason\n");
     store.put(&format!("store/wal/{WAL}.partial"), "some");
-    store.says("claim a 10.0.0.1 data 77", "granted -");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
     assert_eq!(store.answer("wal 00000002.history a"), ("1\t0/4000000\tno reason".to_owned(), 0));
     assert_eq!(store.answer("wal 00000003.history a"), ("missing".to_owned(), 1));
     assert_eq!(store.answer(&format!("wal {WAL} b")), ("missing".to_owned(), 1));
@@ -196,7 +218,7 @@ fn the_newest_base_is_a_whole_stream() {
     store.put("store/base/20260101T000000Z-000000010000000000000002/PG_VERSION", "old");
     store.put("store/base/20260102T000000Z-000000010000000000000003/PG_VERSION", "new");
     store.put("store/base/base.new/PG_VERSION", "in the making");
-    store.says("claim a 10.0.0.1 data 77", "granted -");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
     store.says("state", "ready a - sealed");
     let output = store.ask("base");
     assert_eq!(output.status.code(), Some(0));
@@ -209,14 +231,14 @@ fn the_newest_base_is_a_whole_stream() {
 fn a_human_may_choose_a_replica_while_there_is_no_base() {
     let Some(store) = Store::start() else { return };
     store.put(&format!("store/wal/{WAL}"), "x");
-    store.says("claim a 10.0.0.1 data 77", "granted -");
-    store.says("claim b 10.0.0.2 chosen 77", "wait other a");
+    store.says("claim a 10.0.0.1 data 77 00000001", "granted -");
+    store.says("claim b 10.0.0.2 chosen 77 00000001", "wait other a");
     store.silence();
-    store.says("claim b 10.0.0.2 chosen 77", "granted -");
+    store.says("claim b 10.0.0.2 chosen 77 00000001", "granted -");
     assert!(!store.path(&format!("store/wal/{WAL}")).exists(), "no base needs it");
     store.put("store/base/20260102T000000Z-000000010000000000000003/PG_VERSION", "new");
     store.silence();
-    store.says("claim c 10.0.0.3 chosen 77", "wait other b");
+    store.says("claim c 10.0.0.3 chosen 77 00000001", "wait other b");
 }
 
 #[test]
@@ -227,10 +249,11 @@ fn strangers_and_strange_commands_get_nothing() {
     for command in [
         "wal ../lead a",
         "wal 00000002.history ../a",
-        "claim a;id 10.0.0.1 data 77",
-        "claim a $(id) data 77",
-        "claim a 10.0.0.1 king 77",
-        "claim a 10.0.0.1 data x",
+        "claim a;id 10.0.0.1 data 77 00000001",
+        "claim a $(id) data 77 00000001",
+        "claim a 10.0.0.1 king 77 00000001",
+        "claim a 10.0.0.1 data x 00000001",
+        "claim a 10.0.0.1 data 77 1",
         "bases",
     ] {
         let (answer, status) = store.answer(command);
@@ -256,7 +279,7 @@ fn the_client_trusts_no_impostor() {
         writeln!(caller, "{} granted -", "0".repeat(64)).expect("written");
     });
     let output = perl(store.folder.path(), "credentials", port)
-        .args(["localhost", "claim", "a", "10.0.0.1", "prepared", "77"])
+        .args(["localhost", "claim", "a", "10.0.0.1", "prepared", "77", "00000001"])
         .output()
         .expect("perl runs");
     impostor.join().expect("it was asked");

@@ -53,7 +53,16 @@ forget_settings() { sed -i '/^synchronous_standby_names /d' "$1/postgresql.auto.
 system_id() { pg_controldata -D "$data" | sed -n 's/^Database system identifier: *//p'; }
 
 # claim KIND: sets `answer`, which is empty where the store gives none.
-claim() { answer=$(timeout 40 perl /etc/pgk/scripts/store.pl "$store_service" claim "$HOSTNAME" "$POD_IP" "$1" "$system" 2>/dev/null) || answer=''; }
+claim() {
+	answer=$(timeout 40 perl /etc/pgk/scripts/store.pl "$store_service" claim "$HOSTNAME" "$POD_IP" "$1" "$system" "$(newest_timeline)" 2>/dev/null) || answer=''
+}
+# Each promotion leaves a file that is named after the timeline it began.
+newest_timeline() {
+	local files
+	files=$(cd "$data/pg_wal" && ls) || return 0
+	files=$(grep -x '[0-9A-F]\{8\}\.history' <<<"$files" | tail -n 1) || files=00000001
+	echo "${files%.history}"
+}
 
 # Returns 0 with the lead, 1 if another has it.
 claim_with_data() {
@@ -70,6 +79,8 @@ claim_with_data() {
 				;;
 			"wait other"*) return 1 ;;
 			"wait foreign"*) say foreign "WAITING FOR A HUMAN: the store is of another database system (${answer##* }) than this volume's data ($system). Nothing is changed" ;;
+			"wait window"*) say window "waiting: the store is empty, and listens for a moment whether anybody has newer data" ;;
+			"wait newer"*) say newer "WAITING FOR A HUMAN: the store is empty, and ${answer##* } has newer data, but does not come back: $lost_volume_help" ;;
 			error*) say error "waiting: the store's answer is: $answer" ;;
 			*) say store "waiting: the store does not answer, and without its word nobody may lead" ;;
 		esac

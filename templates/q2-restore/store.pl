@@ -7,7 +7,7 @@
 #                                  2: no answer that can be trusted
 #
 #   state                                      empty|filling|ready HOLDER LAST sealed|open
-#   claim NAME ADDRESS KIND SYSTEM             granted LAST | wait WHY WHO
+#   claim NAME ADDRESS KIND SYSTEM TIMELINE    granted LAST | wait WHY WHO
 #   ending NAME                                another | nobody, after 30 s at most
 #   base                                       found, then a tar stream of the newest base backup
 #   wal FILE NAME                              found, then the file | missing
@@ -31,6 +31,7 @@ my $secret = ($ENV{PGK_CREDENTIALS} // '/etc/pgk/credentials') . '/replication-p
 my $port = $ENV{PGK_STORE_PORT} // 5434;
 
 my $silence = 5;        # a holder that was not heard for so many seconds may be replaced
+my $window = $ENV{PGK_STORE_WINDOW} // 6;    # seconds after its start for which a store without a lead listens
 my $segment = 1 << 24;
 my $longest = 1000;     # no line of the protocol is longer
 
@@ -206,7 +207,7 @@ sub grant {
 }
 
 sub claim {
-    my ($name, $address, $kind, $system) = @_;
+    my ($name, $address, $kind, $system, $timeline) = @_;
     open my $turn, '>>', "$run/claim.lock" or die "$run/claim.lock: $!\n";
     flock $turn, LOCK_EX or die "$run/claim.lock: $!\n";
     my $lead = lead();
@@ -215,6 +216,14 @@ sub claim {
     if (!$lead) {
         # New, or its volume was lost. Who has only a copy from this store cannot be.
         return 'wait nobody -' if $kind eq 'prepared';
+        if ($kind eq 'data') {
+            # Not whoever asks first: one that lost the lead while it was cut off may not know of it yet.
+            write_line("$run/asked.$name", "$timeline $name");
+            my ($newest) = sort { $b cmp $a } map { read_line("$run/$_") // () } names($run, qr/asked\.$pod/);
+            my ($best, $who) = split / /, $newest;
+            return "wait newer $who" if $best gt $timeline;
+            return 'wait window -' if time - $^T < $window;
+        }
         write_line("$store/system-id", $system);
         return grant($name, $address, $system, '-');
     }
@@ -317,8 +326,8 @@ sub serve {
             my $lead = lead();
             return join ' ', condition(), $lead ? $lead->{name} : '-', last_wal(), $lead ? $lead->{phase} : '-';
         }
-        return claim($1, $2, $3, $4)
-            if $asked =~ /^claim ($pod) ([0-9A-Fa-f:.]{2,45}) (data|prepared|chosen) ([0-9]{1,20})$/;
+        return claim($1, $2, $3, $4, $5)
+            if $asked =~ /^claim ($pod) ([0-9A-Fa-f:.]{2,45}) (data|prepared|chosen) ([0-9]{1,20}) ([0-9A-F]{8})$/;
         return ending($1) if $asked =~ /^ending ($pod)$/;
         if ($asked eq 'base') {
             my $newest = newest_base() // return 'missing';
@@ -349,7 +358,7 @@ sub serve_all {
     $SIG{PIPE} = 'IGNORE';
     STDOUT->autoflush;
     heard();    # the store has just started: give the holder time to be heard
-    unlink "$run/ending";
+    unlink "$run/ending", map { "$run/$_" } names($run, qr/asked\.$pod/);
     my @door = (LocalPort => $port, Listen => 50, ReuseAddr => 1);
     my $door = IO::Socket::IP->new(@door, LocalHost => '::', V6Only => 0)
         || IO::Socket::IP->new(@door, LocalHost => '0.0.0.0')

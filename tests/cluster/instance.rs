@@ -60,6 +60,16 @@ impl Instance {
 
     /// The same, for an instance of another scenario than Q1.
     pub(crate) fn prepare_for(scenario: &'static str, test: &str) -> Option<Self> {
+        Self::prepare_with(scenario, test, &[], &[])
+    }
+
+    /// The same, with the Secrets that these settings need, made from these environment variables.
+    pub(crate) fn prepare_with(
+        scenario: &'static str,
+        test: &str,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         if !is_there_a_cluster() {
             return None;
         }
@@ -74,7 +84,7 @@ impl Instance {
             }},
         });
         instance.send(&["create", "-f", "-"], &namespace.to_string());
-        instance.send(&["create", "-f", "-"], &instance.pgk(&["secret", scenario], &[]));
+        instance.send(&["create", "-f", "-"], &instance.pgk(&["secret", scenario], settings, environment));
         Some(instance)
     }
 
@@ -93,11 +103,12 @@ impl Instance {
 
     /// Renders with these settings and applies; what kubectl printed, warnings included.
     pub(crate) fn apply(&self, settings: &[&str]) -> Printed {
-        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", self.scenario], settings))
+        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", self.scenario], settings, &[]))
     }
 
-    fn pgk(&self, arguments: &[&str], settings: &[&str]) -> String {
+    fn pgk(&self, arguments: &[&str], settings: &[&str], environment: &[(&str, &str)]) -> String {
         let mut pgk = Command::new(env!("CARGO_BIN_EXE_pgk"));
+        pgk.envs(environment.iter().copied());
         pgk.args(arguments).args(["--namespace", &self.namespace]);
         for setting in settings {
             pgk.args(["--set", setting]);

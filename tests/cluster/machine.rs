@@ -80,6 +80,17 @@ impl Drop for Lost<'_> {
     }
 }
 
+/// A command that makes something whole again, run at the end of the test, also when the test fails.
+pub(crate) struct Repair(pub(crate) String);
+
+impl Drop for Repair {
+    fn drop(&mut self) {
+        if let Err(error) = shell(&self.0) {
+            println!("not whole again: {error}");
+        }
+    }
+}
+
 /// Runs a command of the environment.
 pub(crate) fn shell(command: &str) -> Result<(), String> {
     run(Command::new("sh").args(["-c", command]), "", Duration::from_secs(60)).map(drop)
