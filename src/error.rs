@@ -34,6 +34,13 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// In the value of `flag`, so many characters from its beginning.
+    pub fn argument(flag: &str, value: &str, characters: usize) -> Self {
+        Self::Argument { text: format!("{flag} {value}"), column: flag.len() + 2 + characters }
+    }
+}
+
 impl Diagnostic {
     /// An error that says `what` is wrong.
     pub fn new(what: impl Into<String>) -> Self {

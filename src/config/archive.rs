@@ -1,11 +1,13 @@
 //! The plan of an archive: the settings of Q3, and what is wrong with them together.
 
+use std::net::Ipv4Addr;
+
 use super::layer;
-use super::plan::{Plan, Storage, set, set_optional};
+use super::plan::{Conflict, Plan, Storage, set, set_optional};
 use super::types::{
     Account, ArchiveTimeout, AzureKey, Backups, Bucket, Certificates, Container, Endpoint, Fingerprint,
-    GcsKey, HostName, KnownHosts, ParameterName, Port, Region, RepoKind, RepoPath, Repos, S3Key, Schedule,
-    SftpUser, Strategy, Switch, Target, TargetTimeline, UriStyle,
+    GcsKey, HostName, KnownHosts, Port, Region, RepoKind, RepoPath, Repos, S3Key, Schedule, SftpUser,
+    Strategy, Switch, Target, TargetTimeline, UriStyle,
 };
 use crate::error::Diagnostic;
 
@@ -242,31 +244,35 @@ impl Plan {
         format!("{}-backups", self.name)
     }
 
-    /// What is wrong with the settings for a scenario that has an archive, and what to do.
-    pub(super) fn archive_conflict(&self) -> Option<Diagnostic> {
-        let say = |what: &str, help: &str| Some(Diagnostic::new(what).help(help));
+    /// What is wrong with the settings for a scenario that has an archive.
+    pub(super) fn archive_conflict(&self) -> Option<Conflict> {
+        let say = |key: &str, what: &str, help| Some(Conflict::new(key, what, help));
         let (q3, repos) = (&self.q3, &self.q3.repos);
         if self.q2.strategy == Strategy::Restore {
             return say(
+                "q2.strategy",
                 "q3 has no q2.strategy `restore`",
                 "leave q2.strategy out: a replica is promoted, and what is lost altogether is restored from the archive",
             );
         }
         if self.name.as_str().len() > LONGEST_NAME {
             return say(
+                "name",
                 &format!("in q3, a name has at most {LONGEST_NAME} characters"),
                 "Kubernetes takes no longer names of what is done on a schedule: shorten `name`",
             );
         }
-        let parameters = self.postgres.parameters.keys();
-        if let Some(name) = parameters.map(ParameterName::as_str).find(|name| RESERVED.contains(name)) {
+        let reserved = |name: &str| RESERVED.contains(&name) || name.starts_with("recovery_target");
+        if let Some(name) = self.parameter(reserved) {
             return say(
+                &format!("postgres.parameters.{name}"),
                 &format!("in q3, pgk sets {name} itself"),
-                "take it out of postgres.parameters: the archive relies on it (q3.archive-timeout is archive_timeout)",
+                "take it out of postgres.parameters: the archive relies on it (what can be set are q3.archive-timeout and q3.restore)",
             );
         }
         if q3.restore.target_timeline.as_str() != "latest" && !q3.restore.target.takes_a_timeline() {
             return say(
+                "q3.restore.target-timeline",
                 "q3.restore.target-timeline is for a target that is a time, a WAL position or a name",
                 "set q3.restore.target, or leave target-timeline out",
             );
@@ -289,6 +295,7 @@ impl Plan {
         for (kind, missing) in [("gcs", gcs), ("azure", azure), ("sftp", sftp)] {
             if let Some(missing) = missing {
                 return say(
+                    "q3.repos",
                     &format!("the repository `{kind}` needs {missing}"),
                     "set what is named in the configuration file, or with --set",
                 );
@@ -296,12 +303,22 @@ impl Plan {
         }
         if repos.has(RepoKind::Sftp) && q3.sftp.host_fingerprint.is_some() && q3.sftp.known_hosts.is_some() {
             return say(
+                "q3.sftp.known-hosts",
                 "q3.sftp has both host-fingerprint and known-hosts",
                 "keep one of the two: the host is known by its fingerprint, or by the lines",
             );
         }
+        let address = self.s3_endpoint().1.parse::<Ipv4Addr>().is_ok();
+        if repos.has(RepoKind::S3) && address && q3.s3.uri_style == UriStyle::Host {
+            return say(
+                "q3.s3.endpoint",
+                "q3.s3.endpoint is an address, which has no names of buckets in front of it",
+                "set q3.s3.uri-style to `path`, or give the endpoint's name",
+            );
+        }
         if repos.has(RepoKind::Azure) && q3.azure.endpoint.as_str().contains(':') {
             return say(
+                "q3.azure.endpoint",
                 "q3.azure.endpoint has a port",
                 "pgBackRest asks Azure on port 443: leave the port out",
             );

@@ -6,6 +6,7 @@
 
 mod archive;
 mod layer;
+mod place;
 mod plan;
 pub mod types;
 
@@ -13,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::Value as Json;
+use serde_yaml::Location;
 
 use crate::error::{Diagnostic, Place};
 pub use archive::Q3;
 use layer::Layer;
+use plan::Conflict;
 pub use plan::Plan;
 
 /// Where the configuration comes from.
@@ -40,9 +43,18 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// # Errors
 /// A [`Diagnostic`] that points to what is wrong.
 pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
+    if let Some((flag, _, value)) = sources.flags.iter().find(|(_, key, _)| key.starts_with("q3."))
+        && !sources.archive
+    {
+        return Err(Diagnostic::new(format!("{flag} is for q3, which alone has an archive"))
+            .at(Place::argument(flag, value, 0))
+            .help(format!("name q3 as the scenario, or leave {flag} out"))
+            .into());
+    }
     let mut plan = Plan::defaults().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
-    if let Some(path) = &sources.file {
-        plan.apply(read_file(path)?);
+    let file = sources.file.as_deref().map(File::read).transpose()?;
+    if let Some(file) = &file {
+        plan.apply(parse(&file.text).map_err(|error| diagnose(&error, &file.shown, &file.text, KEYS))?);
     }
     for argument in &sources.set {
         let (key, value) = split_set(argument)?;
@@ -53,20 +65,31 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     }
     let conflict = if sources.archive { plan.archive_conflict() } else { None };
     match conflict.or_else(|| plan.conflict()) {
-        Some(diagnostic) => Err(diagnostic.into()),
+        Some(Conflict { key, diagnostic }) => {
+            Err(Diagnostic { place: place::of(&key, sources, file.as_ref()), ..diagnostic }.into())
+        }
         None => Ok(plan),
     }
 }
 
-fn read_file(path: &Path) -> Result<Layer, Diagnostic> {
-    let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let place = |position| Place::File { path: shown.clone(), position };
-    let text = read_text(path).map_err(|why| {
-        Diagnostic::new(format!("cannot read the configuration: {why}"))
-            .at(place(None))
-            .help("give the path of a YAML file after -f, or leave -f out for the defaults")
-    })?;
-    parse(&text).map_err(|error| diagnose(&error, &shown, &text, KEYS))
+/// A configuration file.
+struct File {
+    /// Its path, as an error shows it.
+    shown: String,
+    text: String,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, Diagnostic> {
+        let shown =
+            if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        match read_text(path) {
+            Ok(text) => Ok(Self { shown, text }),
+            Err(why) => Err(Diagnostic::new(format!("cannot read the configuration: {why}"))
+                .at(Place::File { path: shown, position: None })
+                .help("give the path of a YAML file after -f, or leave -f out for the defaults")),
+        }
+    }
 }
 
 /// Where a user finds what a configuration may hold.
@@ -74,12 +97,17 @@ const KEYS: &str = "`pgk gen --help` lists every key";
 
 /// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
 pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
-    let position = error.location().and_then(|location| {
+    explain(error, help).at(in_file(path, text, error.location()))
+}
+
+/// What is at `location` in the file `path`, whose text is `text`.
+fn in_file(path: &str, text: &str, location: Option<Location>) -> Place {
+    let position = location.and_then(|location| {
         let (line, column) =
             (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
         Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
     });
-    explain(error, help).at(Place::File { path: path.to_owned(), position })
+    Place::File { path: path.to_owned(), position }
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
@@ -148,7 +176,7 @@ fn similar(field: &str, keys: &[&'static str]) -> Option<&'static str> {
 fn split_set(argument: &str) -> Result<(&str, &str), Diagnostic> {
     argument.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         Diagnostic::new("a setting is KEY=VALUE")
-            .at(Place::Argument { text: format!("--set {argument}"), column: "--set ".len() + 1 })
+            .at(Place::argument("--set", argument, 0))
             .help("for example --set replicas=3 or --set postgres.parameters.work_mem=16MB")
     })
 }
@@ -165,8 +193,8 @@ fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<L
     // JSON is YAML: one reader, and so one set of messages, for files and arguments.
     parse(&tree.to_string()).map_err(|error| {
         let diagnostic = explain(&error, KEYS);
-        let column = flag.len() + 2 + wrong_part(argument, key, value, &diagnostic.what);
-        diagnostic.at(Place::Argument { text: format!("{flag} {argument}"), column })
+        let wrong = wrong_part(argument, key, value, &diagnostic.what);
+        diagnostic.at(Place::argument(flag, argument, wrong))
     })
 }
 

@@ -12,6 +12,20 @@ use super::types::{
 };
 use crate::error::Diagnostic;
 
+/// What is wrong with settings that are each right on their own.
+pub(super) struct Conflict {
+    /// The setting that is in the way of the others.
+    pub(super) key: String,
+    /// What is wrong, and what to do.
+    pub(super) diagnostic: Diagnostic,
+}
+
+impl Conflict {
+    pub(super) fn new(key: impl Into<String>, what: impl Into<String>, help: &str) -> Self {
+        Self { key: key.into(), diagnostic: Diagnostic::new(what).help(help) }
+    }
+}
+
 /// A validated configuration with every default filled in.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
@@ -177,40 +191,47 @@ impl Plan {
         }
     }
 
-    /// What is wrong with settings that are each right on their own, and what to do; `None` where nothing is.
-    pub(super) fn conflict(&self) -> Option<Diagnostic> {
-        self.unfit().map(|(what, help)| Diagnostic::new(what).help(help))
-    }
-
-    fn unfit(&self) -> Option<(&'static str, &'static str)> {
-        let unfit = match (self.q2.strategy, self.q2.durability) {
-            (Strategy::Restore, Durability::Asynchronous) => Some((
-                "with q2.strategy `restore`, q2.durability is `strict` or `available`",
-                "a primary that acknowledges what the store does not have yet is what this strategy rules out",
-            )),
-            (Strategy::Promote, Durability::Available) => Some((
-                "q2.durability `available` is for q2.strategy `restore` alone",
-                "`synchronous` is what comes close to it: a primary left alone goes on",
-            )),
-            _ => None,
-        };
-        if unfit.is_some() || self.q2.strategy == Strategy::Promote {
-            return unfit;
+    /// What is wrong with settings that are each right on their own; `None` where nothing is.
+    pub(super) fn conflict(&self) -> Option<Conflict> {
+        let say = |key: &str, what, help| Some(Conflict::new(key, what, help));
+        match (self.q2.strategy, self.q2.durability) {
+            (Strategy::Restore, Durability::Asynchronous) => {
+                return say(
+                    "q2.durability",
+                    "with q2.strategy `restore`, q2.durability is `strict` or `available`",
+                    "a primary that acknowledges what the store does not have yet is what this strategy rules out",
+                );
+            }
+            (Strategy::Promote, Durability::Available) => {
+                return say(
+                    "q2.durability",
+                    "q2.durability `available` is for q2.strategy `restore` alone",
+                    "`synchronous` is what comes close to it: a primary left alone goes on",
+                );
+            }
+            (Strategy::Promote, _) => return None,
+            (Strategy::Restore, _) => {}
         }
-        let set = |name: &str| self.postgres.parameters.keys().any(|key| key.as_str() == name);
         if self.replicas == Replicas::NONE {
-            Some((
+            return say(
+                "replicas",
                 "with q2.strategy `restore`, there must be a replica",
                 "set replicas to 1 or more: they are asked whether they hold data before an empty database is made",
-            ))
-        } else if set("synchronous_standby_names") || set("summarize_wal") {
-            Some((
+            );
+        }
+        let store = |name: &str| matches!(name, "synchronous_standby_names" | "summarize_wal");
+        self.parameter(store).and_then(|name| {
+            say(
+                &format!("postgres.parameters.{name}"),
                 "with q2.strategy `restore`, pgk sets synchronous_standby_names and summarize_wal itself",
                 "take them out of postgres.parameters: the store relies on them",
-            ))
-        } else {
-            None
-        }
+            )
+        })
+    }
+
+    /// The first of the user's parameters that is one of these.
+    pub(super) fn parameter(&self, these: impl Fn(&str) -> bool) -> Option<&str> {
+        self.postgres.parameters.keys().map(ParameterName::as_str).find(|name| these(name))
     }
 
     fn set_amounts(&mut self, kind: &'static str, amounts: Option<Amounts>) {
