@@ -154,6 +154,30 @@ const RESERVED: [(&str, &str); 14] = [
     ("wal_level", "replication needs `replica`"),
 ];
 
+/// Parameters that PostgreSQL shows and takes from nobody: with one of them in its configuration, it does not start.
+const PRESET: [&str; 20] = [
+    "block_size",
+    "data_checksums",
+    "data_directory_mode",
+    "debug_assertions",
+    "huge_pages_status",
+    "in_hot_standby",
+    "integer_datetimes",
+    "max_function_args",
+    "max_identifier_length",
+    "max_index_keys",
+    "num_os_semaphores",
+    "segment_size",
+    "server_encoding",
+    "server_version",
+    "server_version_num",
+    "shared_memory_size",
+    "shared_memory_size_in_huge_pages",
+    "ssl_library",
+    "wal_block_size",
+    "wal_segment_size",
+];
+
 impl ParameterName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -171,6 +195,7 @@ impl FromStr for ParameterName {
         let fits = text.len() <= 63 && text.split('.').count() <= 2 && text.split('.').all(word);
         check(fits, "a parameter's name is made of letters, digits and `_`, such as `work_mem`")?;
         let name = text.to_ascii_lowercase();
+        check(!PRESET.contains(&name.as_str()), "PostgreSQL shows this parameter, but it cannot be set")?;
         match RESERVED.iter().find(|(reserved, _)| *reserved == name) {
             Some((_, why)) => Err(format!("pgk sets this parameter itself: {why}")),
             None => Ok(Self(name)),
@@ -333,7 +358,7 @@ impl FromStr for Backups {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
             Ok(count @ 1..=30) => Ok(Self(count)),
-            _ => Err("the number of base backups is a whole number from 1 to 30".to_owned()),
+            _ => Err("the number of backups is a whole number from 1 to 30".to_owned()),
         }
     }
 }
@@ -433,7 +458,7 @@ mod tests {
         fits::<PgSize>(&["64MB", "1GB"], &["", "64", "MB", "64Mi", "1.5GB"]);
         fits::<ParameterName>(
             &["work_mem", "pg_stat_statements.track"],
-            &["", "port", "PORT", "a.b.c", "a-b", "a = b"],
+            &["", "port", "PORT", "a.b.c", "a-b", "a = b", "wal_segment_size"],
         );
         fits::<ParameterValue>(&["", "off", "it's\n"], &["a\0", "\u{1b}[0m", &"x".repeat(8193)]);
         fits::<Replicas>(&["0", "12"], &["", "13", "-1", "two", "1.0"]);

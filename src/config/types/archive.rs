@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use super::{check, seconds, shown};
 
@@ -220,7 +223,7 @@ checked_text!(
 checked_text!(
     /// A point in time, with its zone.
     Moment,
-    |text| check(is_moment(text), "a time has a date, a time and a zone, such as `2026-11-24 10:00:00+01`")
+    |text| check(is_moment(text), "a point in time is a day of the calendar, a time and a zone, such as `2026-11-24 10:00:00+01`")
 );
 checked_text!(
     /// A position in the WAL.
@@ -296,27 +299,17 @@ fn is_pem(text: &str) -> bool {
 
 /// `YYYY-MM-DD HH:MM:SS`, a fraction if need be, and a zone: the form that both PostgreSQL and pgBackRest take.
 fn is_moment(text: &str) -> bool {
-    let Some((date, rest)) = text.split_once(' ') else { return false };
-    let Some(sign) = rest.rfind(['+', '-']) else { return false };
-    let (time, zone) = rest.split_at(sign);
-    let field = |text: &str, digits: usize, range: std::ops::RangeInclusive<u16>| {
-        is_number(text, digits) && text.parse().is_ok_and(|number| range.contains(&number))
-    };
-    let date = match date.split('-').collect::<Vec<_>>()[..] {
-        [year, month, day] => field(year, 4, 2000..=9999) && field(month, 2, 1..=12) && field(day, 2, 1..=31),
-        _ => false,
-    };
-    let (whole, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let time = match whole.split(':').collect::<Vec<_>>()[..] {
-        [hour, minute, second] => {
-            field(hour, 2, 0..=23) && field(minute, 2, 0..=59) && field(second, 2, 0..=59)
-        }
-        _ => false,
-    };
-    let fraction = (1..=6).contains(&fraction.len()) && is_number(fraction, fraction.len());
-    let zone = zone.get(1..).unwrap_or_default();
-    let (hours, minutes) = zone.split_once(':').unwrap_or((zone, "00"));
-    date && time && fraction && field(hours, 2, 0..=15) && field(minutes, 2, 0..=59)
+    const FORM: &[BorrowedFormatItem<'_>] = format_description!(
+        version = 2,
+        "[year]-[month]-[day] [hour]:[minute]:[second][optional [.[subsecond]]][offset_hour sign:mandatory][optional [:[offset_minute]]]"
+    );
+    const HOURS_OF_ZONES: i8 = 15;
+    // Not more than microseconds, and a year from 2000 on, without a sign.
+    let fraction = text.split_once('.').and_then(|(_, rest)| rest.find(['+', '-'])).unwrap_or_default();
+    text.starts_with(|digit: char| ('2'..='9').contains(&digit))
+        && fraction <= 6
+        && OffsetDateTime::parse(text, FORM)
+            .is_ok_and(|moment| moment.offset().whole_hours().abs() <= HOURS_OF_ZONES)
 }
 
 /// A TCP port.
@@ -370,7 +363,10 @@ impl FromStr for ArchiveTimeout {
     fn from_str(text: &str) -> Result<Self, String> {
         match seconds(text, &[('s', 1), ('m', 60), ('h', 3600)]) {
             Some(seconds @ 1..=3600) => Ok(Self(seconds)),
-            _ => Err("this is a whole number with `s`, `m` or `h`, such as `60s`, from 1s to 1h".to_owned()),
+            _ => Err(
+                "the archive's timeout is a whole number with `s`, `m` or `h`, such as `60s`, from 1s to 1h"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -384,7 +380,7 @@ pub struct Schedule(Option<String>);
 impl FromStr for Schedule {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        const RULE: &str = "a schedule is `none`, or has the five fields of cron (minute, hour, day of the month, month, day of the week), such as `0 1 * * 0`";
+        const RULE: &str = "a schedule is `none`, a word such as `@daily`, or the five fields of cron (minute, hour, day of the month, month, day of the week from 0 to 6), such as `0 1 * * 0`";
         const NAMED: [&str; 7] =
             ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
         const MONTHS: &[&str] =
@@ -550,13 +546,26 @@ mod tests {
             ],
         );
         fits::<Moment>(
-            &["2026-11-24 10:00:00+01", "2026-11-24 10:00:00.123456-03:30", "2026-11-24 10:00:00+00"],
+            &[
+                "2026-11-24 10:00:00+01",
+                "2026-11-24 10:00:00.123456-03:30",
+                "2026-11-24 10:00:00.1+00",
+                "2028-02-29 00:00:00-15",
+            ],
             &[
                 "",
                 "2026-11-24 10:00:00",
                 "2026-11-24",
                 "2026-13-24 10:00:00+01",
                 "2026-11-24 25:00:00+01",
+                "2026-02-29 10:00:00+01",
+                "1999-11-24 10:00:00+01",
+                "+2026-11-24 10:00:00+01",
+                "2026-11-24 10:00:00.1234567+01",
+                "2026-11-24 10:00:00+16",
+                "2026-12-31 23:59:60+00",
+                "2026-11-24 10:00:00+01:60",
+                "2026-11-24 10:00:00 +01",
                 "2026-11-24T10:00:00Z",
                 "2026-11-24 10:00:00 CET",
                 "2026-11-24 10:00:00+1",
