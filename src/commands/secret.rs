@@ -1,5 +1,6 @@
 //! `pgk secret`: the Secrets, with fresh random passwords and a fresh certificate.
 
+use std::env::VarError;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -107,9 +108,9 @@ fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<Keys> {
     keys.iter()
         .map(|&key| {
             let value = match key {
-                CIPHER_PASS => match std::env::var("PGK_CIPHER_PASS") {
-                    Ok(given) if !given.is_empty() => given,
-                    _ => random()?,
+                CIPHER_PASS => match given("PGK_CIPHER_PASS")? {
+                    Some(given) => given,
+                    None => random()?,
                 },
                 "s3-key" => variable(key, "AWS_ACCESS_KEY_ID")?,
                 "s3-key-secret" => variable(key, "AWS_SECRET_ACCESS_KEY")?,
@@ -125,8 +126,20 @@ fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<Keys> {
         .collect()
 }
 
+/// What the environment variable holds; `None` if that is nothing.
+fn given(name: &str) -> Result<Option<String>, Diagnostic> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Diagnostic::new(format!("the environment variable {name} is not UTF-8"))
+                .help("a Secret holds text: set it anew"))
+        }
+    }
+}
+
 fn variable(key: &str, name: &str) -> Result<String, Diagnostic> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(|| {
+    given(name)?.ok_or_else(|| {
         Diagnostic::new(format!(
             "the Secret's `{key}` is taken from the environment variable {name}, which is not set"
         ))
