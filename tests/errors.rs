@@ -1,5 +1,5 @@
 //! Bad input gets one clear error: what, where, what to do. Each file in `errors/` is a configuration that
-//! is wrong in one way; what pgk says of it, to the letter, is its snapshot.
+//! is wrong in one way, for Q3 where its name says so; what pgk says of it, to the letter, is its snapshot.
 
 #![allow(missing_docs, clippy::expect_used)]
 
@@ -16,8 +16,20 @@ fn wrong_files() {
     insta::glob!("errors/*.yaml", |path| {
         // Relative to the crate, so that the error reads the same everywhere.
         let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("in the crate");
-        assert_snapshot!(pgk_error(2, ["gen", "q1", "-f", path.to_str().expect("UTF-8")]));
+        let path = path.to_str().expect("UTF-8");
+        let scenario = if path.contains("/q3-") { "q3" } else { "q1" };
+        assert_snapshot!(pgk_error(2, ["gen", scenario, "-f", path]));
     });
+}
+
+/// What pgk says of `what` with each of these cases.
+fn errors<const N: usize>(what: &[&str], cases: [&[&str]; N]) -> String {
+    cases.map(|more| pgk_error(2, [what, more].concat())).join("\n")
+}
+
+/// What pgk says of `pgk gen SCENARIO --set SETTING` with each of these settings.
+fn setting_errors<const N: usize>(scenario: &str, settings: [&str; N]) -> String {
+    settings.map(|set| pgk_error(2, ["gen", scenario, "--set", set])).join("\n")
 }
 
 #[test]
@@ -27,7 +39,7 @@ fn no_such_file() {
 
 #[test]
 fn wrong_settings() {
-    let cases = [
+    let settings = [
         "replicas",
         "=3",
         "replica=3",
@@ -35,26 +47,138 @@ fn wrong_settings() {
         "postgres=17",
         "postgres.versoin=18",
         "postgres.parameters.port=1",
+        "postgres.parameters.wal_segment_size=64MB",
         "postgres.parameters.work mem=1",
         "storage.size=8 Gi",
         "namespace={{ x }}",
         "postgres.user=postgres",
     ];
-    let errors = cases.map(|set| pgk_error(2, ["gen", "q1", "--set", set]));
-    assert_snapshot!(errors.join("\n"));
+    assert_snapshot!(setting_errors("q1", settings));
 }
 
 /// Each right on its own, and not together.
 #[test]
 fn settings_that_do_not_go_together() {
-    let cases: [&[&str]; 4] = [
+    let cases: [&[&str]; 5] = [
         &["--strategy", "restore", "--replicas", "0"],
         &["--strategy", "restore", "--set", "q2.durability=asynchronous"],
         &["--strategy", "restore", "--set", "postgres.parameters.summarize_wal=off"],
         &["--set", "q2.durability=available"],
+        // The last one counts.
+        &[
+            "--set",
+            "q2.durability=available",
+            "--set",
+            "q2.durability=strict",
+            "--set",
+            "q2.durability=available",
+        ],
     ];
-    let errors = cases.map(|more| pgk_error(2, [&["gen", "q2"], more].concat()));
-    assert_snapshot!(errors.join("\n"));
+    assert_snapshot!(errors(&["gen", "q2"], cases));
+}
+
+#[test]
+fn wrong_settings_of_an_archive() {
+    let settings = [
+        "q3.repos=",
+        "q3.repos=nfs",
+        "q3.repos=posix,s3,posix",
+        "q3.repo=s3",
+        "q3.path=backups",
+        "q3.path=/../etc",
+        "q3.cipher=aes",
+        "q3.archive-timeout=60",
+        "q3.archive-timeout=2h",
+        "q3.retention=0",
+        "q3.full=0 1 * *",
+        "q3.differential=0 1 * * 7",
+        "q3.incremental=@every 1h",
+        "q3.restore-test=daily",
+        "q3.restore.target=latest",
+        "q3.restore.target.xid=1000",
+        "q3.restore.target.time=2026-11-24 10:00:00",
+        "q3.restore.target.time=2026-02-29 10:00:00+01",
+        "q3.restore.target.lsn=16B3740",
+        "q3.restore.target.name=",
+        "q3.restore.target.set=latest",
+        "q3.restore.target-timeline=newest",
+        "q3.posix.size=0",
+        "q3.posix.class=Fast",
+        "q3.s3.bucket=My_Backups",
+        "q3.s3.endpoint=https://s3.example",
+        "q3.s3.region=eu west",
+        "q3.s3.uri-style=virtual",
+        "q3.s3.key-type=secret",
+        "q3.s3.ca=/etc/ssl/ca.crt",
+        "q3.s3.verify-tls=never",
+        "q3.gcs.bucket=a/b",
+        "q3.gcs.endpoint=storage.googleapis.com:0",
+        "q3.gcs.key-type=token",
+        "q3.azure.account=my-account",
+        "q3.azure.container=a_b",
+        "q3.azure.key-type=auto",
+        "q3.sftp.host=backup@example",
+        "q3.sftp.user=0",
+        "q3.sftp.port=0",
+        "q3.sftp.host-fingerprint=SHA256:AAAA",
+        "q3.sftp.known-hosts=example",
+    ];
+    assert_snapshot!(setting_errors("q3", settings));
+}
+
+/// Each right on its own, and not together.
+#[test]
+fn settings_of_an_archive_that_do_not_go_together() {
+    let fingerprint = format!("q3.sftp.host-fingerprint={}", "0a".repeat(32));
+    let cases: [&[&str]; 17] = [
+        &["--strategy", "restore"],
+        &["--set", "q2.durability=available"],
+        &["--name", &"a".repeat(40)],
+        &["--set", "postgres.parameters.archive_mode=off"],
+        &["--set", "postgres.parameters.Archive_Command=true"],
+        &["--set", "postgres.parameters.recovery_target_time=2026-11-24"],
+        &["--set", "q3.restore.target-timeline=3"],
+        &["--set", "q3.restore.target.set=20261124-100000F", "--set", "q3.restore.target-timeline=current"],
+        &["--backrest-repo", "gcs"],
+        &["--backrest-repo", "posix,azure"],
+        &["--set", "q3.repos=sftp"],
+        &["--backrest-repo", "sftp", "--set", "q3.sftp.host=backup", "--set", "q3.sftp.user=pg"],
+        &[
+            "--backrest-repo",
+            "sftp",
+            "--set",
+            "q3.sftp.host=backup",
+            "--set",
+            "q3.sftp.user=pg",
+            "--set",
+            &fingerprint,
+            "--set",
+            "q3.sftp.known-hosts=backup ssh-ed25519 AAAA",
+        ],
+        &[
+            "--backrest-repo",
+            "azure",
+            "--set",
+            "q3.azure.account=abc",
+            "--set",
+            "q3.azure.endpoint=blob.example:10000",
+        ],
+        &["--backrest-repo", "s3", "--set", "q3.s3.endpoint=10.0.0.1:9000"],
+        &["--restore-to", "2026-11-24 10:00"],
+        &["--backrest-repo", "posix,nfs"],
+    ];
+    assert_snapshot!(errors(&["gen", "q3"], cases));
+}
+
+#[test]
+fn an_archive_where_there_is_none() {
+    let cases: [&[&str]; 4] = [
+        &["gen", "q1", "--backrest-repo", "s3"],
+        &["gen", "q2", "--restore-to", "2026-11-24 10:00:00+01"],
+        &["secret", "--backrest-repo", "s3"],
+        &["secret", "q2", "--only", "tls"],
+    ];
+    assert_snapshot!(errors(&[], cases));
 }
 
 #[test]
