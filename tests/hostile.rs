@@ -3,10 +3,12 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use pgk::config::{self, Sources};
+use pgk::render::Document;
 use pgk::render::escape::{self, Kind};
 use pgk::scenario::{self, Rendered, Scenario};
 use proptest::prelude::*;
@@ -172,6 +174,11 @@ proptest! {
     fn renderings_keep_their_shape(value in text(), name in text()) {
         same_shape(&value, &name)?;
     }
+
+    #[test]
+    fn texts_stay_in_the_archive(text in text()) {
+        stays_in_the_archive(&text)?;
+    }
 }
 
 #[test]
@@ -196,9 +203,60 @@ fn every_hostile_text_alone() {
     }
 }
 
-fn render(scenario: &Scenario, set: Vec<String>) -> Option<Rendered> {
-    let plan = config::load(&Sources { set, ..Sources::default() }).ok()?;
-    Some(scenario::render(scenario, &plan).expect("a valid plan renders"))
+#[test]
+fn every_hostile_text_alone_in_the_archive() {
+    let taken: BTreeSet<_> =
+        HOSTILE.iter().flat_map(|hostile| stays_in_the_archive(hostile).expect("the same shape")).collect();
+    assert_eq!(taken.len(), ARCHIVE_TEXTS.len(), "{taken:?}");
+}
+
+/// The rendering of these settings, which pgk takes.
+fn render(scenario: &Scenario, set: &[String]) -> Rendered {
+    let sources = Sources { set: set.to_vec(), archive: scenario.archive, ..Sources::default() };
+    let plan = config::load(&sources).expect("settings that pgk takes");
+    scenario::render(scenario, &plan).expect("a valid plan renders")
+}
+
+/// Whether pgk takes these settings.
+fn takes(set: &[String]) -> bool {
+    config::load(&Sources { set: set.to_vec(), ..Sources::default() }).is_ok()
+}
+
+/// A rendering without anything hostile in it, to compare with.
+struct Plain {
+    scenario: &'static Scenario,
+    settings: Vec<String>,
+    rendered: Rendered,
+}
+
+impl Plain {
+    fn of(scenario: &str, settings: &[&str]) -> Self {
+        let scenario = scenario::all()[scenario];
+        let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+        let rendered = render(scenario, &settings);
+        Self { scenario, settings, rendered }
+    }
+
+    /// The same with these settings on top.
+    fn with(&self, set: &[String]) -> Rendered {
+        render(self.scenario, &[&self.settings, set].concat())
+    }
+
+    /// The same documents with the same keys.
+    fn has_the_shape_of(&self, other: &Rendered) -> Result<(), TestCaseError> {
+        let (plain, other) = (&self.rendered.manifests, &other.manifests);
+        prop_assert_eq!(plain.len(), other.len());
+        // What is the same text needs no second look.
+        for (plain, other) in plain.iter().zip(other).filter(|(plain, other)| plain != other) {
+            prop_assert_eq!(paths(plain), paths(other));
+        }
+        Ok(())
+    }
+}
+
+/// What a file of the first `ConfigMap`, that of configuration, holds.
+fn config_file(config: &Json, name: &str) -> String {
+    config["data"][name].as_str().expect("a file").to_owned()
 }
 
 /// What PostgreSQL is to be configured with for `search_path`, found in the file that is for it.
@@ -217,51 +275,126 @@ fn search_path(rendered: &Rendered) -> Option<String> {
 /// them, and compares with the defaults' rendering: the same keys in every document, and each value
 /// found again in its place.
 fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
-    let parameter = |value: &str| format!("postgres.parameters.search_path={value}");
-    let restore = "q2.strategy=restore".to_owned();
-    let all = scenario::all()
-        .into_values()
-        .flat_map(|scenario| [(scenario, vec![]), (scenario, vec![restore.clone()])]);
-    for (scenario, strategy) in all {
-        let render = |scenario, set: Vec<String>| render(scenario, [strategy.clone(), set].concat());
-        let plain = render(scenario, vec![parameter("x")]).expect("the defaults");
-        if let Some(hostile) = render(scenario, vec![parameter(value)]) {
-            prop_assert_eq!(paths(&hostile), paths(&plain));
-            prop_assert_eq!(search_path(&hostile), Some(value.to_owned()));
-        }
-        let names = [format!("postgres.database={name}"), format!("postgres.user={name}")];
-        if let Some(hostile) = render(scenario, [vec![parameter("x")], names.to_vec()].concat()) {
-            prop_assert_eq!(paths(&hostile), paths(&plain));
-            let [config, expected] =
-                [&hostile, &plain].map(|rendered| from_yaml(&rendered.manifests[0].text));
-            let [sql, expected] =
-                [&config, &expected].map(|config| config["data"]["roles.sql"].as_str().expect("a file"));
-            let expected = expected
-                .replace("'app'", &escape::sql_literal(name))
-                .replace("\"app\"", &escape::sql_identifier(name));
-            prop_assert_eq!(sql, expected);
-        }
+    static PLAIN: LazyLock<[Plain; 4]> = LazyLock::new(|| {
+        [("q1", "promote"), ("q2", "promote"), ("q2", "restore"), ("q3", "promote")].map(
+            |(scenario, strategy)| {
+                let strategy = format!("q2.strategy={strategy}");
+                Plain::of(scenario, &[&strategy, "postgres.parameters.search_path=x"])
+            },
+        )
+    });
+    let parameter = vec![format!("postgres.parameters.search_path={value}")];
+    let (parameter, value) = if takes(&parameter) { (parameter, value) } else { (vec![], "x") };
+    let names = vec![format!("postgres.database={name}"), format!("postgres.user={name}")];
+    let (names, name) = if takes(&names) { (names, name) } else { (vec![], "app") };
+    let hostile = [parameter, names].concat();
+    if hostile.is_empty() {
+        return Ok(());
+    }
+    for plain in PLAIN.iter() {
+        let hostile = plain.with(&hostile);
+        plain.has_the_shape_of(&hostile)?;
+        prop_assert_eq!(search_path(&hostile), Some(value.to_owned()));
+        let [sql, expected] = [&hostile, &plain.rendered]
+            .map(|rendered| config_file(&from_yaml(&rendered.manifests[0].text), "roles.sql"));
+        let expected = expected
+            .replace("'app'", &escape::sql_literal(name))
+            .replace("\"app\"", &escape::sql_identifier(name));
+        prop_assert_eq!(sql, expected);
     }
     Ok(())
 }
 
-/// The path of every key in every document.
-fn paths(rendered: &Rendered) -> BTreeSet<String> {
-    fn walk(tree: &Json, path: &str, paths: &mut BTreeSet<String>) {
-        paths.insert(path.to_owned());
-        match tree {
-            Json::Object(map) => {
-                map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}"), paths));
+/// Settings of Q3 that are texts: the key, a value with `{}` where the hostile text comes, and where the value is
+/// found in what is rendered.
+const ARCHIVE_TEXTS: [(&str, &str, &str); 14] = [
+    ("q3.path", "/a{}", "pgbackrest.conf repo1-path"),
+    ("q3.s3.bucket", "abc{}abc", "pgbackrest.conf repo1-s3-bucket"),
+    ("q3.s3.endpoint", "a{}a.example:9000", "pgbackrest.conf repo1-s3-endpoint"),
+    ("q3.s3.region", "{}", "pgbackrest.conf repo1-s3-region"),
+    ("q3.s3.ca", "# {}\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "s3-ca.crt"),
+    ("q3.gcs.bucket", "abc{}abc", "pgbackrest.conf repo2-gcs-bucket"),
+    ("q3.gcs.endpoint", "a{}a", "pgbackrest.conf repo2-gcs-endpoint"),
+    ("q3.azure.account", "abc{}", "pgbackrest.conf repo3-azure-account"),
+    ("q3.azure.container", "abc{}abc", "pgbackrest.conf repo3-azure-container"),
+    ("q3.azure.endpoint", "a{}a", "pgbackrest.conf repo3-azure-endpoint"),
+    ("q3.sftp.host", "a{}a", "pgbackrest.conf repo4-sftp-host"),
+    ("q3.sftp.user", "a{}", "pgbackrest.conf repo4-sftp-host-user"),
+    ("q3.sftp.known-hosts", "host ssh-ed25519 AAAA {}a\n", "known-hosts.txt"),
+    ("q3.restore.target.name", "{}", "settings.yaml /archive/restore/target"),
+];
+
+/// What is configured, by the file and its option; a file of plain text is one value.
+fn configured(rendered: &Rendered) -> BTreeMap<String, String> {
+    let config = from_yaml(&rendered.manifests[0].text);
+    let mut all = BTreeMap::new();
+    for (name, text) in config["data"].as_object().expect("files") {
+        let text = text.as_str().expect("text");
+        if name.starts_with("pgbackrest") {
+            // As pgBackRest reads it.
+            for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+                let (option, value) = line.split_once('=').unwrap_or((line, ""));
+                assert!(all.insert(format!("{name} {option}"), value.to_owned()).is_none(), "{option} once");
             }
-            Json::Array(list) => {
-                list.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), paths));
-            }
-            _ => {}
+        } else if name == "settings.yaml" {
+            walk(&from_yaml(text), "", &mut |path, value| {
+                if let Some(leaf) = value.as_str() {
+                    all.insert(format!("{name} {path}"), leaf.to_owned());
+                }
+            });
+        } else {
+            all.insert(name.clone(), text.to_owned());
         }
     }
-    let mut all = BTreeSet::new();
-    for document in &rendered.manifests {
-        walk(&from_yaml(&document.text), &document.path, &mut all);
+    all
+}
+
+/// Renders Q3 with `text` in every setting that takes it: each value is found in its place, and nothing else is
+/// changed but what is made of it. Returns the settings that take it.
+fn stays_in_the_archive(text: &str) -> Result<Vec<&'static str>, TestCaseError> {
+    static PLAIN: LazyLock<Plain> = LazyLock::new(|| {
+        let texts = ARCHIVE_TEXTS.map(|(key, around, _)| format!("{key}={}", around.replace("{}", "x")));
+        let repos = "q3.repos=s3,gcs,azure,sftp";
+        Plain::of("q3", &[&[repos], &texts.each_ref().map(String::as_str)[..]].concat())
+    });
+    static CONFIGURED: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| configured(&PLAIN.rendered));
+    let taken = ARCHIVE_TEXTS.map(|(key, around, place)| (key, around.replace("{}", text), place));
+    let taken: Vec<_> =
+        taken.into_iter().filter(|(key, value, _)| takes(&[format!("{key}={value}")])).collect();
+    let settings: Vec<_> = taken.iter().map(|(key, value, _)| format!("{key}={value}")).collect();
+    let hostile = PLAIN.with(&settings);
+    PLAIN.has_the_shape_of(&hostile)?;
+    // No script and no manifest has it.
+    prop_assert_eq!(&hostile.manifests[1..], &PLAIN.rendered.manifests[1..]);
+    prop_assert_eq!(&hostile.others, &PLAIN.rendered.others);
+    let now = configured(&hostile);
+    for (key, value, place) in &taken {
+        prop_assert_eq!(now.get(*place), Some(value), "{}", key);
     }
+    prop_assert!(now.keys().eq(CONFIGURED.keys()), "{:?}", now);
+    for (option, now) in &now {
+        prop_assert!(now.contains(text) || *now == CONFIGURED[option], "{} is {}", option, now);
+    }
+    Ok(taken.into_iter().map(|(key, ..)| key).collect())
+}
+
+/// Calls `see` with every part of a tree and the path to it.
+fn walk(tree: &Json, path: &str, see: &mut impl FnMut(&str, &Json)) {
+    see(path, tree);
+    match tree {
+        Json::Object(map) => map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}"), see)),
+        Json::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| walk(value, &format!("{path}/{i}"), see));
+        }
+        _ => {}
+    }
+}
+
+/// The path of every key in a document.
+fn paths(document: &Document) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    walk(&from_yaml(&document.text), &document.path, &mut |path, _| {
+        all.insert(path.to_owned());
+    });
     all
 }
