@@ -5,32 +5,45 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value as Json;
-use support::pgk_stdout;
+use support::config_files;
 
 fn crate_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Writes the programs with this ending that pgk renders to `folder`.
-fn rendered(folder: &Path, ending: &str, arguments: &[&str]) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    let stream = pgk_stdout(arguments);
-    for document in stream.split("\n---\n").filter(|text| text.contains("kind: ConfigMap")) {
-        let config: Json = serde_yaml::from_str(document).expect("YAML");
-        for (name, text) in config["data"].as_object().expect("data") {
-            if Path::new(name).extension().is_some_and(|found| found == ending) {
-                let path = folder.join(name);
-                fs::write(&path, text.as_str().expect("text")).expect("written");
-                paths.push(path);
+/// Calls `check` with each set of programs with this ending that a scenario renders in some way: with the folder
+/// that they were written to, and their paths. There are at least so many of them.
+fn each_rendered(ending: &str, at_least: [(&str, usize); 4], check: impl Fn(&Path, Vec<PathBuf>)) {
+    let durability = ["strict", "asynchronous"].map(|durability| format!("--set=q2.durability={durability}"));
+    let mut renderings: Vec<(&str, Vec<&str>)> =
+        vec![("q1", vec![]), ("q2", vec![]), ("q2 --strategy=restore", vec![]), ("q3", vec![])];
+    renderings.extend(durability.iter().map(|durability| ("q2", vec![durability.as_str()])));
+    renderings.extend(support::ARCHIVES.map(|(_, settings)| ("q3", settings.to_vec())));
+    let mut checked = BTreeSet::new();
+    for (scenario, settings) in &renderings {
+        for lang in ["--lang=fr", "--lang=en"] {
+            let what: Vec<_> = scenario.split(' ').collect();
+            let mut files = config_files([&["gen", lang], &what[..], settings].concat());
+            files.retain(|(name, _)| Path::new(name).extension().is_some_and(|found| found == ending));
+            let (_, at_least) = at_least.iter().find(|(of, _)| of == scenario).expect("a scenario");
+            assert!(files.len() >= *at_least, "{what:?} has {} of them", files.len());
+            if !checked.insert(files.clone()) {
+                continue;
             }
+            let folder = tempfile::tempdir().expect("a folder");
+            let paths = files.iter().map(|(name, text)| {
+                let path = folder.path().join(name);
+                fs::write(&path, text).expect("written");
+                path
+            });
+            check(folder.path(), paths.collect());
         }
     }
-    paths
 }
 
 /// Runs python3, which must succeed. Without it on this machine the test says so and passes, except where
@@ -66,32 +79,20 @@ fn shellcheck_finds_nothing() {
     let measurements = fs::read_dir(crate_folder().join("measure")).expect("a folder");
     let measurements: Vec<_> = measurements.map(|entry| entry.expect("an entry").path()).collect();
     shellcheck(crate_folder(), &measurements);
-    for lang in ["fr", "en"] {
-        for (scenario, strategy, at_least) in
-            [("q1", "promote", 6), ("q2", "promote", 3), ("q2", "restore", 15)]
-        {
-            let folder = tempfile::tempdir().expect("a folder");
-            let what = ["gen", scenario, "--strategy", strategy, "--lang", lang];
-            let mut scripts = rendered(folder.path(), "sh", &what);
-            // The load of a drill goes into its pods as it is.
-            scripts.push(crate_folder().join("templates/drill/load.sh"));
-            assert!(scripts.len() >= at_least, "{scenario} {strategy} has scripts");
-            shellcheck(folder.path(), &scripts);
-        }
-    }
+    // The load of a drill goes into its pods as it is.
+    shellcheck(crate_folder(), &[crate_folder().join("templates/drill/load.sh")]);
+    let at_least = [("q1", 5), ("q2", 2), ("q2 --strategy=restore", 14), ("q3", 7)];
+    each_rendered("sh", at_least, |folder, scripts| shellcheck(folder, &scripts));
 }
 
 #[test]
 fn every_rendered_program_compiles() {
     let compile =
         "import ast, sys\nfor path in sys.argv[1:]: ast.parse(open(path, encoding='utf-8').read(), path)";
-    for durability in ["synchronous", "strict", "asynchronous"] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let set = format!("q2.durability={durability}");
-        let programs = rendered(folder.path(), "py", &["gen", "q2", "--set", &set]);
-        assert!(programs.len() > 4, "the scenario has programs");
-        python(Command::new("python3").args(["-c", compile]).args(&programs));
-    }
+    let at_least = [("q1", 0), ("q2", 5), ("q2 --strategy=restore", 0), ("q3", 12)];
+    each_rendered("py", at_least, |_, programs| {
+        python(Command::new("python3").args(["-c", compile]).args(programs));
+    });
 }
 
 /// The tests in tests/programs, which need no cluster. They say on stderr what they did.

@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::pgk_stdout;
+use support::{ARCHIVES, config_files, pgk_stdout};
 
 /// The name of a file without its ending.
 fn stem(path: &Path) -> String {
@@ -22,6 +22,24 @@ fn examples_render_as_before() {
         let scenario = name.split('-').next().expect("a scenario");
         insta::assert_snapshot!(pgk_stdout(["gen", scenario, "-f", path.to_str().expect("UTF-8")]));
     });
+}
+
+/// What pgBackRest reads, and what pgk's own programs know of the archive.
+#[test]
+fn each_archive_is_configured_as_before() {
+    for (name, settings) in ARCHIVES {
+        let mut text = String::new();
+        for (name, file) in config_files([&["gen", "q3"], settings].concat()) {
+            let file = match name.as_str() {
+                "pgbackrest.conf" | "pgbackrest-repo.conf" | "s3-ca.crt" | "known-hosts.txt" => &file[..],
+                "settings.yaml" => &file[file.find("archive:").expect("it is there")..],
+                _ => continue,
+            };
+            let lines = file.lines().filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'));
+            text.extend([&format!("----- {name}\n"), &lines.collect::<Vec<_>>().join("\n"), "\n"]);
+        }
+        insta::assert_snapshot!(format!("archive-{name}"), text);
+    }
 }
 
 /// What is checked in under `tp8/`: what is rendered, the folder, and the example that spells it out.

@@ -6,6 +6,48 @@
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value as Json;
+
+/// Archives of Q3 that are not the default's: a name, and the arguments that make them.
+pub const ARCHIVES: [(&str, &[&str]); 8] = [
+    ("posix-encrypted", &["--set", "q3.cipher=true"]),
+    ("s3", &["-f", "examples/q3-s3.yaml"]),
+    (
+        "posix-s3",
+        &[
+            "--backrest-repo=posix,s3",
+            "--set=q3.s3.bucket=backups",
+            "--set=q3.s3.region=eu-west-3",
+            "--set=q3.s3.key-type=web-id",
+            "--set=q3.s3.verify-tls=false",
+        ],
+    ),
+    ("gcs", &["--backrest-repo=gcs", "--set=q3.gcs.bucket=backups", "--replicas=0"]),
+    ("gcs-auto", &["--backrest-repo=gcs", "--set=q3.gcs.bucket=backups", "--set=q3.gcs.key-type=auto"]),
+    ("azure", &["--backrest-repo=azure", "--set=q3.azure.account=shop", "--set=q3.azure.container=backups"]),
+    (
+        "sftp",
+        &[
+            "--backrest-repo=sftp",
+            "--set=q3.sftp.host=backup.example",
+            "--set=q3.sftp.user=pg",
+            "--set=q3.sftp.known-hosts=backup.example ssh-ed25519 AAAA",
+        ],
+    ),
+    ("point-in-time", &["--restore-to", "2026-11-24 10:00:00+01", "--set", "q3.restore.target-timeline=3"]),
+];
+
+/// The files in the `ConfigMaps` that `pgk` prints with these arguments: their names and texts, in their order.
+pub fn config_files<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Vec<(String, String)> {
+    let stream = pgk_stdout(arguments);
+    let maps = stream.split("\n---\n").filter(|text| text.contains("kind: ConfigMap"));
+    let files = maps.flat_map(|document| {
+        let config: Json = serde_yaml::from_str(document).expect("YAML");
+        config.get("data").and_then(Json::as_object).expect("data").clone()
+    });
+    files.map(|(name, text)| (name, text.as_str().expect("text").to_owned())).collect()
+}
+
 /// Runs `pgk` with `arguments` in the crate's root folder.
 pub fn pgk<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pgk"))
