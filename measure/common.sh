@@ -92,7 +92,7 @@ within() {
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || fail "not in time: $what"
-		sleep 0.3
+		sleep 1
 	done
 }
 

@@ -65,8 +65,16 @@ switch() { within 90 'the WAL in the archive' switched "$(sql "$namespace" 'SELE
 serves() { [ "$(sql "$namespace" "SELECT pg_is_in_recovery() FROM (SELECT count(*) FROM written)")" = f ]; }
 streaming() { [ "$(sql "$namespace" "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'pg-_'")" = "$1" ]; }
 
-# destroy POD...: the volumes of these members, and then the pods themselves, at once
+# destroy POD...: the volumes of these members, and the pods themselves, at once. All that runs in them is killed
+# first, with PGK_CONTAINER_KILL: a PostgreSQL that is still asked to stop archives what it has.
 destroy() {
+	local pod command node container
+	for pod in "$@"; do
+		read -r node container < <(k get pod "$pod" --output 'jsonpath={.spec.nodeName} {.status.containerStatuses[?(@.name=="postgres")].containerID}')
+		command=${PGK_CONTAINER_KILL//\{node\}/$node}
+		sh -c "${command//\{container\}/${container#*://}}" &
+	done
+	wait
 	k delete pvc "${@/#/data-}" --wait=false >/dev/null
 	k delete pod "$@" --grace-period=0 --force >/dev/null 2>&1
 }
@@ -150,12 +158,12 @@ one-volume() {
 
 # 5: to a point in time
 point-in-time() {
-	begin "${1:-s3}"
-	local target began
+	begin s3
+	local target before began
 	writer
 	sleep 5
 	stop_writer
-	cp "$work/acknowledged" "$work/before"
+	before=$(sql "$namespace" 'SELECT count(*) FROM written')
 	target=$(sql "$namespace" 'SELECT clock_timestamp()')
 	sleep 1
 	sql "$namespace" 'INSERT INTO written SELECT 1000000 + i FROM generate_series(1, 1000) i'
@@ -165,7 +173,7 @@ point-in-time() {
 	began=$(now)
 	within 180 'a primary' serves
 	say "restored to $target: a primary after $(since "$began") s; $(none_lost), $(sql "$namespace" 'SELECT count(*) FROM written WHERE n > 1000000') of 1000 later ones there"
-	[ "$(sql "$namespace" 'SELECT count(*) FROM written')" = "$(wc -l <"$work/before")" ] || fail 'other rows than those before the point in time'
+	[ "$(sql "$namespace" 'SELECT count(*) FROM written')" = "$before" ] || fail 'other rows than those before the point in time'
 	within 180 'the replicas' streaming 2
 	sql "$namespace" 'INSERT INTO written VALUES (2000000)'
 	switch
