@@ -69,6 +69,12 @@ measure-q3 *rows="all":
     set -euo pipefail
     bash measure/q3.sh {{rows}} | tee docs/proof/q3.txt
 
+# What a backup and a restore take, against pg_basebackup, to docs/proof/backup.txt
+backup gigabytes="2":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    bash measure/backup.sh {{gigabytes}} | tee docs/proof/backup.txt
+
 # PGK_NODE_LOSSY is the command that makes {node} lose packets.
 #
 # Q2 with starved CPUs, lost packets and a hanging API server: no failover may come of it

@@ -102,11 +102,16 @@ writer() {
 	node=$(kubectl get nodes --output name | sed 's|^node/||' | tail -n 1)
 	# (On one line, as it becomes a YAML scalar.)
 	# shellcheck disable=SC2016 # for the shell in the pod
-	a_pod "$namespace" writer "$node" '' bash -c 'export PGCONNECT_TIMEOUT=2; for ((n = $(psql -qAtXc "SELECT coalesce(max(n), 0) FROM written") + 1; ; n++)); do timeout 3 psql -qXc "INSERT INTO written VALUES ($n)" 2>/dev/null && echo "$EPOCHREALTIME $n" || sleep 0.05; done'
+	a_pod "$namespace" writer "$node" '' bash -c 'export PGCONNECT_TIMEOUT=2; for ((n = $(psql -qAtXc "SELECT coalesce(max(n), 0) FROM written") + 1; ; n++)); do [ ! -e /tmp/enough ] || exit 0; timeout 3 psql -qXc "INSERT INTO written VALUES ($n)" 2>/dev/null && echo "$EPOCHREALTIME $n" || sleep 0.05; done'
 	k wait pod/writer --for condition=Ready --timeout 60s >/dev/null
 }
 # shellcheck disable=SC2154 # $work is set by whoever sources this
-stop_writer() { k logs writer >"$work/acknowledged"; k delete pod writer --wait=false --grace-period=0 --force >/dev/null 2>&1; sleep 2.5; }
+stop_writer() {
+	k exec writer -- touch /tmp/enough
+	k wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 60s >/dev/null
+	k logs writer >"$work/acknowledged"
+	k delete pod writer >/dev/null
+}
 # longest_gap: the longest time between two acknowledged rows
 longest_gap() { awk 'NR > 1 && $1 - last > gap { gap = $1 - last } { last = $1 } END { printf "%.1f s", gap }' "$work/acknowledged"; }
 # lost: how many acknowledged rows are not there, and over which time they were acknowledged

@@ -8,7 +8,9 @@ shift 4
 
 namespace=pgk-measure-$$ plan=$(mktemp --suffix .yaml)
 finish() {
-	[ $? = 0 ] || evidence "$namespace" >&2
+	local status=$?
+	set +e
+	[ $status = 0 ] || evidence "$namespace" >&2
 	kubectl delete namespace "$namespace" --wait=false >/dev/null
 	rm -f "$plan"
 }

@@ -13,7 +13,9 @@ rows=(lost-posix lost-s3 objects-gone one-volume point-in-time second-system bac
 work=$(mktemp --directory)
 namespace=''
 finish() {
-	[ $? = 0 ] || evidence "$namespace" >&2
+	local status=$?
+	set +e
+	[ $status = 0 ] || evidence "$namespace" >&2
 	sh -c "${PGK_S3_ON:-true}" || true
 	[ -z "$namespace" ] || kubectl delete namespace "$namespace" --wait=false --ignore-not-found >/dev/null
 	rm -rf "$work"
@@ -70,7 +72,7 @@ streaming() { [ "$(sql "$namespace" "SELECT count(*) FROM pg_stat_replication WH
 destroy() {
 	local pod command node container
 	for pod in "$@"; do
-		read -r node container < <(k get pod "$pod" --output 'jsonpath={.spec.nodeName} {.status.containerStatuses[?(@.name=="postgres")].containerID}')
+		read -r node container < <(k get pod "$pod" --output 'jsonpath={.spec.nodeName} {.status.containerStatuses[?(@.name=="postgres")].containerID}{"\n"}')
 		command=${PGK_CONTAINER_KILL//\{node\}/$node}
 		sh -c "${command//\{container\}/${container#*://}}" &
 	done

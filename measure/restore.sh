@@ -10,7 +10,9 @@ shift 2
 work=$(mktemp --directory)
 namespace=pgk-restore-$$
 finish() {
-	[ $? = 0 ] || evidence "$namespace" >&2
+	local status=$?
+	set +e
+	[ $status = 0 ] || evidence "$namespace" >&2
 	kubectl delete namespace "$namespace" --wait=false >/dev/null
 	rm -rf "$work"
 }
