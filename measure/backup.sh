@@ -64,9 +64,9 @@ begin q3
 began=$(now)
 said=$(job pg-backup-full)
 report 'pgBackRest, full' "$began" "$(now)"
-sed 's|^|    |' <<<"$said"
+while IFS= read -r line; do echo "    $line"; done <<<"$said"
 began=$(now)
 said=$(job pg-restore-test)
 report 'restore test' "$began" "$(now)"
-sed 's|^|    |' <<<"$said"
+while IFS= read -r line; do echo "    $line"; done <<<"$said"
 end

@@ -107,7 +107,7 @@ writer() {
 }
 # shellcheck disable=SC2154 # $work is set by whoever sources this
 stop_writer() {
-	k exec writer -- touch /tmp/enough
+	k exec writer -- touch /tmp/enough 2>/dev/null || true # its container may end first
 	k wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 60s >/dev/null
 	k logs writer >"$work/acknowledged"
 	k delete pod writer >/dev/null
