@@ -11,12 +11,12 @@ rows=(lost-posix lost-s3 objects-gone one-volume point-in-time second-system bac
 [ "$*" = all ] || rows=("$@")
 
 work=$(mktemp --directory)
-namespace=''
+namespace='' away=''
 finish() {
 	local status=$?
 	set +e
 	[ $status = 0 ] || evidence "$namespace" >&2
-	sh -c "${PGK_S3_ON:-true}" || true
+	[ -z "$away" ] || store_back
 	[ -z "$namespace" ] || kubectl delete namespace "$namespace" --wait=false --ignore-not-found >/dev/null
 	rm -rf "$work"
 }
@@ -27,6 +27,9 @@ heading "just measure-q3 $*"
 
 say() { printf '%-22s %s\n' "$row" "$*"; }
 fail() { say "FAILED: $*"; exit 1; }
+store_away() { away=yes; sh -c "$PGK_S3_OFF"; }
+store_back() { away=''; sh -c "$PGK_S3_ON"; }
+
 # on_s3 PATH: a configuration whose archive is in the S3 store, in that folder
 on_s3() {
 	local S3_ENDPOINT S3_BUCKET S3_REGION S3_KEY S3_SECRET S3_CA
@@ -260,24 +263,24 @@ store-away() {
 	local began
 	writer
 	sleep 5
-	sh -c "$PGK_S3_OFF"
+	store_away
 	sleep 90
-	say "while the store is away: $(k get pod "$(primary "$namespace" .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].message}')"
 	k delete pod "$(primary "$namespace" .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
 	sleep 90
-	sh -c "$PGK_S3_ON"
+	say "while the store is away: $(k get pod "$(primary "$namespace" .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].message}')"
+	store_back
 	began=$(now)
 	within 300 'archiving again' archives
 	say "3 minutes without the store, and a failover in their midst: archiving again $(since "$began") s after it came back"
 	stop_writer
 	say "longest time without a commit: $(longest_gap); $(none_lost)"
 	switch
-	sh -c "$PGK_S3_OFF"
+	store_away
 	destroy pg-0 pg-1 pg-2
 	within 120 'a line about the wait' waits_for_the_store
 	sleep 20
 	! serves 2>/dev/null || fail "a primary without the repository"
-	sh -c "$PGK_S3_ON"
+	store_back
 	began=$(now)
 	within 180 'a primary' serves
 	say "everything lost while the store is away: it waits; a primary $(since "$began") s after the store came back; $(none_lost)"
@@ -287,16 +290,15 @@ archives() { [ "$(k get pod "$(primary "$namespace" .metadata.name)" --output 'j
 switch_now() { switched "$(sql "$namespace" 'SELECT pg_walfile_name(pg_switch_wal())')"; }
 waits_for_the_store() { k logs pg-0 --container postgres | grep 'pgk: waiting, and making no new database'; }
 
-# 2: the whole Kubernetes cluster is lost; 1 GB of data in the store
+# 2: the whole Kubernetes cluster is lost under load; 1 GB of data in the store
 cluster-gone() {
 	begin s3
 	local began
 	in_primary pgbench -iqs 70 app 2>/dev/null
-	writer
-	sleep 5
-	stop_writer
 	say "$(job pg-backup-full)"
-	switch
+	writer
+	sleep 100
+	k logs writer >"$work/acknowledged"
 	sh -c "$PGK_CLUSTER_ANEW" >&2
 	on_s3 "$namespace" # the store has another certificate now
 	began=$(now)
@@ -304,7 +306,7 @@ cluster-gone() {
 	k create -f "$secrets" >/dev/null
 	apply
 	within 300 'a primary' serves
-	say "another Kubernetes cluster, $(sql "$namespace" 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database'): a primary $(since "$began") s after the apply; $(none_lost)"
+	say "another Kubernetes cluster, $(sql "$namespace" 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database'): a primary $(since "$began") s after the apply; $(lost)"
 	within 300 'the replicas' streaming 2
 	say "every member streaming after $(since "$began") s"
 	end
