@@ -58,10 +58,11 @@ claim() {
 }
 # Each promotion leaves a file that is named after the timeline it began.
 newest_timeline() {
-	local files
-	files=$(cd "$data/pg_wal" && ls) || return 0
-	files=$(grep -x '[0-9A-F]\{8\}\.history' <<<"$files" | tail -n 1) || files=00000001
-	echo "${files%.history}"
+	local file newest=00000001
+	for file in "$data"/pg_wal/????????.history; do
+		[ ! -e "$file" ] || newest=$(basename "$file" .history)
+	done
+	echo "$newest"
 }
 
 # Returns 0 with the lead, 1 if another has it.
