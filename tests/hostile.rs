@@ -332,9 +332,14 @@ fn configured(rendered: &Rendered) -> BTreeMap<String, String> {
         let text = text.as_str().expect("text");
         if name.starts_with("pgbackrest") {
             // As pgBackRest reads it.
+            let mut section = "";
             for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+                if line.starts_with('[') {
+                    section = if line == "[global]" { "" } else { line };
+                }
                 let (option, value) = line.split_once('=').unwrap_or((line, ""));
-                assert!(all.insert(format!("{name} {option}"), value.to_owned()).is_none(), "{option} once");
+                let place = format!("{name} {section}{option}");
+                assert!(all.insert(place, value.to_owned()).is_none(), "{option} once");
             }
         } else if name == "settings.yaml" {
             walk(&from_yaml(text), "", &mut |path, value| {
