@@ -6,30 +6,15 @@ set -euo pipefail
 . measure/common.sh
 gigabytes=$1
 
-work=$(mktemp --directory)
-namespace=''
-finish() {
-	local status=$?
-	set +e
-	[ $status = 0 ] || [ -z "$namespace" ] || evidence "$namespace" >&2
-	kubectl delete namespace "$namespace" --ignore-not-found --wait=false >/dev/null
-	rm -rf "$work"
-}
-trap finish EXIT
-fail() { echo "FAILED: $*"; exit 1; }
 heading "just backup $gigabytes"
 echo "# pgbench: 4 clients, on the node of no primary; transactions a second"
 
 # begin SCENARIO SETTING...: an instance with so much data, and a client
 begin() {
 	namespace=pgk-backup-$1-$$
-	instance "$namespace" "$@"
-	local node
-	node=$(kubectl get nodes --output name | sed 's|^node/||' | grep -vx "$(primary "$namespace" .spec.nodeName)" | head -n 1)
-	a_pod "$namespace" client "$node" '' sleep infinity
-	k wait pod/client --for condition=Ready --timeout 60s >/dev/null
-	k exec client -- pgbench -iqs $((gigabytes * 67)) 2>/dev/null
-	k exec client -- psql -qXc CHECKPOINT >/dev/null 2>&1 || true
+	instance "$@"
+	client $((gigabytes * 67))
+	sql CHECKPOINT
 	load &
 	sleep 40
 }
@@ -43,12 +28,13 @@ end() {
 	kubectl delete namespace "$namespace" >/dev/null
 	wait
 }
-job() { # CRONJOB: runs it now, and prints its log
-	k create job "now-$1" --from="cronjob/$1" >/dev/null
-	within 900 "the end of $1" job_is_over "job/now-$1"
-	k logs "job/now-$1" | sed -n 's/.* pgk: //p'
+# of_job NAME CRONJOB: runs it now
+of_job() {
+	began=$(now)
+	job "$2" 900
+	report "$1" "$began" "$(now)"
+	while IFS= read -r line; do echo "    $line"; done <<<"$said"
 }
-job_is_over() { k get "$1" --output 'jsonpath={.status.conditions[*].type}' | grep -Eq 'Complete|Failed'; }
 
 begin q1 replicas=0
 password=$(k get secret pg-credentials --output 'jsonpath={.data.replication-password}' | base64 -d)
@@ -61,12 +47,6 @@ report 'copied back' "$began" "$(now)"
 end
 
 begin q3
-began=$(now)
-said=$(job pg-backup-full)
-report 'pgBackRest, full' "$began" "$(now)"
-while IFS= read -r line; do echo "    $line"; done <<<"$said"
-began=$(now)
-said=$(job pg-restore-test)
-report 'restore test' "$began" "$(now)"
-while IFS= read -r line; do echo "    $line"; done <<<"$said"
+of_job 'pgBackRest, full' pg-backup-full
+of_job 'restore test' pg-restore-test
 end

@@ -6,24 +6,14 @@ set -euo pipefail
 scenario=$1 times=$2 all_off=$3 random=$4
 shift 4
 
-namespace=pgk-measure-$$ plan=$(mktemp --suffix .yaml)
-finish() {
-	local status=$?
-	set +e
-	[ $status = 0 ] || evidence "$namespace" >&2
-	kubectl delete namespace "$namespace" --wait=false >/dev/null
-	rm -f "$plan"
-}
-trap finish EXIT
+namespace=pgk-measure-$$ plan=$work/plan.yaml
 heading "just failures $scenario $times $all_off $random $*"
-instance "$namespace" "$scenario" "$@"
+instance "$scenario" "$@"
 
-# drill TIME: the plan on stdin, with nodes that are away for at most TIME
-drill() {
+# planned TIME: a drill of the plan on stdin, with nodes that are away for at most TIME
+planned() {
 	cat >"$plan"
-	$pgk drill "$plan" --namespace "$namespace" --warm-up 3s --cool-down 3s --node-on-after "$1" \
-		--node-off "$PGK_NODE_OFF" --node-on "$PGK_NODE_ON" --node-delete "$PGK_NODE_DELETE" \
-		--node-cut "$PGK_NODE_CUT" --node-heal "$PGK_NODE_HEAL" --container-kill "$PGK_CONTAINER_KILL"
+	drill "$plan" --node-on-after "$1"
 }
 # steps COUNT EVENT...: a plan of these events
 steps() { local count=$1; shift; printf -- "- {event: %s, repeat: $count}\n" "$@"; }
@@ -36,10 +26,10 @@ spread() {
 		case $seen in
 			*" $node "*)
 				echo "spreading: $name leaves $node" >&2
-				kubectl --namespace "$namespace" delete pvc "data-$name" --wait=false >/dev/null
-				kubectl --namespace "$namespace" delete pod "$name" >/dev/null
-				kubectl --namespace "$namespace" wait pod "$name" --for create --timeout 60s >/dev/null
-				kubectl --namespace "$namespace" wait pod "$name" --for condition=Ready --timeout 300s >/dev/null
+				k delete pvc "data-$name" --wait=false >/dev/null
+				k delete pod "$name" >/dev/null
+				k wait pod "$name" --for create --timeout 60s >/dev/null
+				k wait pod "$name" --for condition=Ready --timeout 300s >/dev/null
 				;;
 		esac
 		seen+="$node "
@@ -48,7 +38,7 @@ spread() {
 	echo "members are at: $(places | paste -sd ',')" >&2
 }
 places() {
-	kubectl --namespace "$namespace" get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
+	k get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
 		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}'
 }
 
@@ -58,9 +48,9 @@ each() {
 	for event in "$@" ''; do
 		case $event in
 			'' | node-delete)
-				[ ${#others[@]} = 0 ] || steps 1 "${others[@]}" | drill 20s
+				[ ${#others[@]} = 0 ] || steps 1 "${others[@]}" | planned 20s
 				others=()
-				[ -z "$event" ] || { steps 1 node-delete | drill 150s; spread; }
+				[ -z "$event" ] || { steps 1 node-delete | planned 150s; spread; }
 				;;
 			*) others+=("$event") ;;
 		esac
@@ -69,10 +59,10 @@ each() {
 
 events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut)
 if [ "$times" -gt 0 ]; then
-	steps "$times" "${events[@]}" | drill 20s
+	steps "$times" "${events[@]}" | planned 20s
 	for ((i = 0; i < times; i++)); do each node-delete; done
 fi
-[ "$all_off" = 0 ] || steps "$all_off" all-off | drill 150s
+[ "$all_off" = 0 ] || steps "$all_off" all-off | planned 150s
 chosen=()
 events+=(node-delete)
 for ((i = 0; i < random; i++)); do chosen+=("${events[RANDOM % ${#events[@]}]}"); done

@@ -6,22 +6,17 @@ set -euo pipefail
 . measure/common.sh
 seconds=$1
 
-namespace=''
-trap 'kubectl delete namespace "$namespace" --ignore-not-found --wait=false >/dev/null' EXIT
 heading "just pgbench $seconds"
 echo "# pgbench: scale 10, 8 clients, each run $seconds s, best of 3; the client on the node of no primary"
 bench() { # NAME SCENARIO SETTING...
-	local name=$1 node run tps best=0
+	local name=$1 run tps best=0
 	shift
 	namespace=pgk-pgbench-$$
-	instance "$namespace" "$@"
+	instance "$@"
 	sleep 10
-	node=$(kubectl get nodes --output name | sed 's|^node/||' | grep -vx "$(primary "$namespace" .spec.nodeName)" | head -n 1)
-	a_pod "$namespace" client "$node" '' sleep infinity
-	kubectl --namespace "$namespace" wait pod/client --for condition=Ready --timeout 60s >/dev/null
-	kubectl --namespace "$namespace" exec client -- pgbench -iqs 10 2>/dev/null
+	client 10
 	for run in 1 2 3; do
-		tps=$(kubectl --namespace "$namespace" exec client -- pgbench -c 8 -j 2 -M prepared -T "$seconds" 2>/dev/null |
+		tps=$(k exec client -- pgbench -c 8 -j 2 -M prepared -T "$seconds" 2>/dev/null |
 			sed -n 's/^tps = \([0-9]*\).*/\1/p')
 		echo "$name, run $run: $tps" >&2
 		[ "$tps" -le "$best" ] || best=$tps

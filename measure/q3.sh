@@ -10,17 +10,8 @@ set -euo pipefail
 rows=(lost-posix lost-s3 objects-gone one-volume point-in-time second-system backup-and-failover flipped-byte store-away cluster-gone)
 [ "$*" = all ] || rows=("$@")
 
-work=$(mktemp --directory)
-namespace='' away=''
-finish() {
-	local status=$?
-	set +e
-	[ $status = 0 ] || evidence "$namespace" >&2
-	[ -z "$away" ] || store_back
-	[ -z "$namespace" ] || kubectl delete namespace "$namespace" --wait=false --ignore-not-found >/dev/null
-	rm -rf "$work"
-}
-trap finish EXIT
+away=''
+repair() { [ -z "$away" ] || store_back; }
 heading "just measure-q3 $*"
 
 # ------------------------------------------------------------------ what the rows are made of
@@ -54,45 +45,45 @@ begin() {
 	[ "$kind" != s3 ] || on_s3 "$namespace"
 	$pgk secret q3 ${config:+"--file=$config"} >"$work/secrets.yaml"
 	secrets=$work/secrets.yaml
-	instance "$namespace" q3 "$@"
-	sql "$namespace" 'CREATE TABLE written (n bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp());
-		ALTER TABLE written OWNER TO app'
+	instance q3 "$@"
+	create_written
 	within 120 'the first backup' backups_are 1
 }
 end() { k delete pods,persistentvolumeclaims --all --grace-period=1 --wait=false >/dev/null; kubectl delete namespace "$namespace" --wait=false >/dev/null; namespace=''; }
 apply() { $pgk gen q3 ${config:+"--file=$config"} "${@/#/--set=}" | k apply -f - >/dev/null; }
 
-in_primary() { k exec "$(primary "$namespace" .metadata.name)" --container postgres -- "$@"; }
 backups_are() { [ "$(in_primary pgbackrest info --output=json | grep -o '"label"' | wc -l)" -ge "$1" ]; }
-# Every row that is there is archived.
-switched() { [ "$(sql "$namespace" 'SELECT last_archived_wal FROM pg_stat_archiver')" \> "$1" ] || [ "$(sql "$namespace" 'SELECT last_archived_wal FROM pg_stat_archiver')" = "$1" ]; }
-switch() { within 90 'the WAL in the archive' switched "$(sql "$namespace" 'SELECT pg_walfile_name(pg_switch_wal())')"; }
-serves() { [ "$(sql "$namespace" "SELECT pg_is_in_recovery() FROM (SELECT count(*) FROM written)")" = f ]; }
-streaming() { [ "$(sql "$namespace" "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'pg-_'")" = "$1" ]; }
+# switched FILE: that WAL file is in the archive
+switched() {
+	local newest
+	newest=$(sql 'SELECT last_archived_wal FROM pg_stat_archiver') && [[ ! $newest < $1 ]]
+}
+# switch: every row that is there is in the archive
+switch() { within 90 'the WAL in the archive' switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal())')"; }
+streaming() { [ "$(sql "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'pg-_'")" = "$1" ]; }
 
 # destroy POD...: the volumes of these members, and the pods themselves, at once. All that runs in them is killed
 # first, with PGK_CONTAINER_KILL: a PostgreSQL that is still asked to stop archives what it has.
 destroy() {
-	local pod command node container
+	local pod node container
 	for pod in "$@"; do
 		read -r node container < <(k get pod "$pod" --output 'jsonpath={.spec.nodeName} {.status.containerStatuses[?(@.name=="postgres")].containerID}{"\n"}')
-		command=${PGK_CONTAINER_KILL//\{node\}/$node}
-		sh -c "${command//\{container\}/${container#*://}}" &
+		on_node "${PGK_CONTAINER_KILL//\{container\}/${container#*://}}" "$node" &
 	done
 	wait
 	k delete pvc "${@/#/data-}" --wait=false >/dev/null
 	k delete pod "$@" --grace-period=0 --force >/dev/null 2>&1
 }
-# job CRONJOB: runs it now; its last line
-job() {
-	k create job "now-$1-$RANDOM" --from="cronjob/$1" >/dev/null
-	local name
-	name=$(k get jobs --sort-by .metadata.creationTimestamp --output name | tail -n 1)
-	within 300 "the end of $name" job_is_over "$name"
-	k logs "$name" | tail -n 1 | sed 's/.* pgk: //'
+# last_words CRONJOB: runs it now, and sets `said` to its last line
+last_words() {
+	job "$1"
+	said=${said##*$'\n'}
 }
-job_is_over() { k get "$1" --output 'jsonpath={.status.conditions[*].type}' | grep -Eq 'Complete|Failed'; }
-restore_test() { local said; said=$(job pg-restore-test); case $said in *'restore test: passed'*) echo "$said" ;; *) fail "$said" ;; esac; }
+restore_test() {
+	last_words pg-restore-test
+	[[ $said = 'restore test: passed'* ]] || fail "$said"
+	say "$said"
+}
 
 # ------------------------------------------------------------------ the rows
 
@@ -106,7 +97,9 @@ everything_lost() {
 	began=$(now)
 	stop_writer
 	within 180 'a primary' serves
-	say "all pods and volumes lost under load: a primary after $(since "$began") s; $(lost)"
+	took=$(since "$began")
+	lost
+	say "all pods and volumes lost under load: a primary after $took s; $lost"
 	within 180 'the replicas' streaming 2
 	writer
 	sleep 5
@@ -115,9 +108,11 @@ everything_lost() {
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	within 180 'a primary' serves
-	say "the same once the WAL was switched: a primary after $(since "$began") s; $(none_lost)"
+	took=$(since "$began")
+	none_lost
+	say "the same once the WAL was switched: a primary after $took s; $lost"
 	within 180 'the replicas' streaming 2
-	say "$(restore_test)"
+	restore_test
 	end
 }
 lost-posix() { everything_lost posix; }
@@ -133,9 +128,11 @@ objects-gone() {
 	kubectl delete namespace "$namespace" >/dev/null
 	local began
 	began=$(now)
-	instance "$namespace" q3
+	instance q3
 	within 180 'a primary' serves
-	say "the namespace deleted, applied again: every member ready after $(since "$began") s; $(none_lost)"
+	took=$(since "$began")
+	none_lost
+	say "the namespace deleted, applied again: every member ready after $took s; $lost"
 	end
 }
 
@@ -146,18 +143,19 @@ one-volume() {
 	writer
 	for which in sync other; do
 		within 180 'the replicas' streaming 2
-		sync=$(sql "$namespace" "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync'")
-		primary=$(primary "$namespace" .metadata.name)
+		sync=$(sql "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync'")
+		primary=$(primary .metadata.name)
 		other=$(printf '%s\n' pg-0 pg-1 pg-2 | grep -vx -e "$sync" -e "$primary")
 		sleep 10
 		if [ $which = sync ]; then destroy "$primary" "$other"; else destroy "$primary" "$sync"; fi
 		began=$(now)
 		sleep 5
 		within 180 'a primary' serves
-		say "all volumes lost but the $which replica's: $(primary "$namespace" .metadata.name) leads ($sync was synchronous, $other not), seen after $(since "$began") s"
+		say "all volumes lost but the $which replica's: $(primary .metadata.name) leads ($sync was synchronous, $other not), seen after $(since "$began") s"
 	done
 	stop_writer
-	say "$(lost)"
+	lost
+	say "$lost"
 	end
 }
 
@@ -168,27 +166,29 @@ point-in-time() {
 	writer
 	sleep 5
 	stop_writer
-	before=$(sql "$namespace" 'SELECT count(*) FROM written')
-	target=$(sql "$namespace" 'SELECT clock_timestamp()')
+	before=$(sql 'SELECT count(*) FROM written')
+	target=$(sql 'SELECT clock_timestamp()')
 	sleep 1
-	sql "$namespace" 'INSERT INTO written SELECT 1000000 + i FROM generate_series(1, 1000) i'
+	sql 'INSERT INTO written SELECT 1000000 + i FROM generate_series(1, 1000) i'
 	switch
 	apply "q3.restore.target.time=$target"
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	within 180 'a primary' serves
-	say "restored to $target: a primary after $(since "$began") s; $(none_lost), $(sql "$namespace" 'SELECT count(*) FROM written WHERE n > 1000000') of 1000 later ones there"
-	[ "$(sql "$namespace" 'SELECT count(*) FROM written')" = "$before" ] || fail 'other rows than those before the point in time'
+	took=$(since "$began")
+	none_lost
+	say "restored to $target: a primary after $took s; $lost, $(sql 'SELECT count(*) FROM written WHERE n > 1000000') of 1000 later ones there"
+	[ "$(sql 'SELECT count(*) FROM written')" = "$before" ] || fail 'other rows than those before the point in time'
 	within 180 'the replicas' streaming 2
-	sql "$namespace" 'INSERT INTO written VALUES (2000000)'
+	sql 'INSERT INTO written VALUES (2000000)'
 	switch
 	within 180 'a backup of the restored cluster' backups_are 2
 	apply "q3.restore.target.time=$target"
 	sleep 10
-	[ "$(sql "$namespace" 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'applied again, it was restored again'
+	[ "$(sql 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'applied again, it was restored again'
 	destroy pg-0 pg-1 pg-2
 	within 180 'a primary' serves
-	[ "$(sql "$namespace" 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'everything lost again: restored to the former point in time'
+	[ "$(sql 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'everything lost again: restored to the former point in time'
 	say 'applied again: nothing restored; everything lost again: back with the row written since'
 	end
 }
@@ -206,21 +206,22 @@ second-system() {
 	# It has a database of its own before the repository is the other's: a cluster that is begun on an archive
 	# restores that.
 	config=''
-	instance "$namespace" q3 q3.repos=posix
+	instance q3 q3.repos=posix
 	on_s3 "$first"
 	apply
 	within 180 'a line about the stanza' stanza_is_refused
-	line=$(k logs "$(primary "$namespace" .metadata.name)" --container postgres | grep -m 1 'another database system')
+	line=$(k logs "$(primary .metadata.name)" --container postgres | grep -m 1 'another database system')
 	say "the second says: ${line#* pgk: }"
-	sql "$namespace" 'CREATE TABLE x (); SELECT pg_switch_wal()' >/dev/null
+	sql 'CREATE TABLE x (); SELECT pg_switch_wal()' >/dev/null
 	sleep 20
 	end
 	namespace=$first
 	in_primary pgbackrest info | diff "$work/info" - >&2 || fail "what the repository holds has changed"
-	say "what the repository holds is as before; $(restore_test)"
+	say "what the repository holds is as before"
+	restore_test
 	end
 }
-stanza_is_refused() { k logs "$(primary "$namespace" .metadata.name)" --container postgres | grep 'another database system'; }
+stanza_is_refused() { k logs "$(primary .metadata.name)" --container postgres | grep 'another database system'; }
 
 # 7: the primary fails while a backup is running
 backup-and-failover() {
@@ -229,13 +230,15 @@ backup-and-failover() {
 	in_primary pgbench -iqs 40 app 2>/dev/null
 	k create job $job --from=cronjob/pg-backup-full >/dev/null
 	within 60 'the running backup' backup_runs
-	k delete pod "$(primary "$namespace" .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
+	k delete pod "$(primary .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
 	sleep 3
 	within 60 'another primary' serves
-	within 400 "the end of $job" job_is_over job/$job
+	within 400 "the end of $job" job_is_over $job
 	say "the job whose primary failed: $(k get job/$job --output 'jsonpath={.status.failed} attempts failed, {.status.succeeded} succeeded')"
 	within 180 'the replicas' streaming 2
-	say "the next one: $(job pg-backup-full); $(restore_test)"
+	last_words pg-backup-full
+	say "the next one: $said"
+	restore_test
 	end
 }
 backup_runs() { k logs job/now-full | grep 'backup begins' && sleep 2; }
@@ -243,16 +246,12 @@ backup_runs() { k logs job/now-full | grep 'backup begins' && sleep 2; }
 # 8: a byte of a backup's file is another
 flipped-byte() {
 	begin posix
-	local said
 	in_primary pgbench -iqs 5 app 2>/dev/null
-	say "before: $(job pg-backup-full); $(restore_test)"
-	# shellcheck disable=SC2016 # for the shell in the pod
-	k exec pg-repo-0 -- bash -euc '
-		file=$(find /repo -path "*/backup/*/bundle/*" -type f -printf "%T@ %s %p\n" | sort -n | tail -n 1 | cut -d" " -f3)
-		at=$(($(stat -c %s "$file") / 2))
-		byte=$(od -An -tu1 -j $at -N1 "$file")
-		printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$file" bs=1 seek=$at conv=notrunc status=none'
-	said=$(job pg-restore-test)
+	last_words pg-backup-full
+	say "before: $said"
+	restore_test
+	k exec pg-repo-0 -- bash -euc "$(<measure/flip-a-bit.sh)"
+	last_words pg-restore-test
 	case $said in *FAILED*) say "after: $said" ;; *) fail "a flipped byte went unnoticed: $said" ;; esac
 	end
 }
@@ -265,15 +264,16 @@ store-away() {
 	sleep 5
 	store_away
 	sleep 90
-	k delete pod "$(primary "$namespace" .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
+	k delete pod "$(primary .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
 	sleep 90
-	say "while the store is away: $(k get pod "$(primary "$namespace" .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].message}')"
+	say "while the store is away: $(k get pod "$(primary .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].message}')"
 	store_back
 	began=$(now)
 	within 300 'archiving again' archives
 	say "3 minutes without the store, and a failover in their midst: archiving again $(since "$began") s after it came back"
 	stop_writer
-	say "longest time without a commit: $(longest_gap); $(none_lost)"
+	none_lost
+	say "longest time without a commit: $(longest_gap); $lost"
 	switch
 	store_away
 	destroy pg-0 pg-1 pg-2
@@ -283,11 +283,13 @@ store-away() {
 	store_back
 	began=$(now)
 	within 180 'a primary' serves
-	say "everything lost while the store is away: it waits; a primary $(since "$began") s after the store came back; $(none_lost)"
+	took=$(since "$began")
+	none_lost
+	say "everything lost while the store is away: it waits; a primary $took s after the store came back; $lost"
 	end
 }
-archives() { [ "$(k get pod "$(primary "$namespace" .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].status}')" = True ] && switch_now; }
-switch_now() { switched "$(sql "$namespace" 'SELECT pg_walfile_name(pg_switch_wal())')"; }
+archives() { [ "$(k get pod "$(primary .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].status}')" = True ] && switch_now; }
+switch_now() { switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal())')"; }
 waits_for_the_store() { k logs pg-0 --container postgres | grep 'pgk: waiting, and making no new database'; }
 
 # 2: the whole Kubernetes cluster is lost under load; 1 GB of data in the store
@@ -295,7 +297,8 @@ cluster-gone() {
 	begin s3
 	local began
 	in_primary pgbench -iqs 70 app 2>/dev/null
-	say "$(job pg-backup-full)"
+	last_words pg-backup-full
+	say "$said"
 	writer
 	sleep 100
 	k logs writer >"$work/acknowledged"
@@ -306,7 +309,9 @@ cluster-gone() {
 	k create -f "$secrets" >/dev/null
 	apply
 	within 300 'a primary' serves
-	say "another Kubernetes cluster, $(sql "$namespace" 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database'): a primary $(since "$began") s after the apply; $(lost)"
+	took=$(since "$began")
+	lost
+	say "another Kubernetes cluster, $(sql 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database'): a primary $took s after the apply; $lost"
 	within 300 'the replicas' streaming 2
 	say "every member streaming after $(since "$began") s"
 	end

@@ -8,27 +8,25 @@ minutes=$1
 
 namespace=pgk-stress-$$
 mapfile -t nodes < <(kubectl get nodes --output 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
-restore() {
+repair() {
 	sh -c "$PGK_API_ON" || true
 	for node in "${nodes[@]}"; do on_node "$PGK_NODE_HEAL" "$node" || true; done
-	kubectl delete namespace "$namespace" --wait=false >/dev/null
 }
-trap restore EXIT
 heading "just stress-q2 $minutes"
-instance "$namespace" q2
+instance q2
 state() {
-	sql "$namespace" "SELECT 'primary ' || current_setting('cluster_name') || ', started ' || pg_postmaster_start_time()
+	sql "SELECT 'primary ' || current_setting('cluster_name') || ', started ' || pg_postmaster_start_time()
 		|| ', timeline ' || timeline_id FROM pg_control_checkpoint()"
 }
-sql "$namespace" 'CREATE TABLE written (n bigserial PRIMARY KEY); ALTER TABLE written OWNER TO app'
+sql 'CREATE TABLE written (n bigserial PRIMARY KEY); ALTER TABLE written OWNER TO app'
 before=$(state)
 
 # On every node four loops that Kubernetes grants ten times the CPU that a member asks for.
 for node in "${nodes[@]}"; do
-	a_pod "$namespace" "hog-$node" "$node" 'resources: {requests: {cpu: "1"}}' \
+	a_pod "hog-$node" "$node" 'resources: {requests: {cpu: "1"}}' \
 		bash -c 'for i in 1 2 3 4; do while :; do :; done & done; wait'
 done
-a_pod "$namespace" writer "${nodes[0]}" '' bash -c \
+a_pod writer "${nodes[0]}" '' bash -c \
 	"echo 'INSERT INTO written DEFAULT VALUES' >/tmp/insert; pgbench -n -c 4 -R 40 -T $((minutes * 60)) -f /tmp/insert"
 for ((minute = 0; minute < minutes; minute++)); do
 	node=${nodes[minute / 2 % ${#nodes[@]}]}
@@ -44,11 +42,11 @@ for ((minute = 0; minute < minutes; minute++)); do
 	[ $((minute % 2)) != 1 ] || on_node "$PGK_NODE_HEAL" "$node"
 	echo "minute $((minute + 1)): 20 % of the packets to $node lost; load $(cut -d' ' -f1-3 /proc/loadavg)" >&2
 done
-kubectl --namespace "$namespace" wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 120s >/dev/null
-kubectl --namespace "$namespace" delete pod --grace-period 1 "${nodes[@]/#/hog-}" >/dev/null
+k wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 120s >/dev/null
+k delete pod --grace-period 1 "${nodes[@]/#/hog-}" >/dev/null
 after=$(state)
-written=$(kubectl --namespace "$namespace" logs writer | sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p')
+written=$(k logs writer | sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p')
 echo "before: $before"
 echo "after:  $after"
-echo "$written inserts acknowledged, $(sql "$namespace" 'SELECT count(*) FROM written') rows kept"
-[ "$before" = "$after" ] || { echo "FAILED: the primary was restarted or replaced"; exit 1; }
+echo "$written inserts acknowledged, $(sql 'SELECT count(*) FROM written') rows kept"
+[ "$before" = "$after" ] || fail "the primary was restarted or replaced"

@@ -80,11 +80,7 @@ fn all_pods_and_volumes_are_lost() {
 
     let line = restore_test(&pg, "good");
     assert!(line.contains("restore test: passed"), "{line}");
-    // One byte in the middle of the largest file of the newest backup.
-    let flip = "file=$(find /repo -path '*/backup/*/bundle/*' -type f -printf '%T@ %p\\n' | sort -n | tail -n 1 | cut -d' ' -f2)
-        at=$(($(stat -c %s \"$file\") / 2))
-        byte=$(od -An -tu1 -j $at -N1 \"$file\")
-        printf \"\\\\x$(printf %x $((byte ^ 1)))\" | dd of=\"$file\" bs=1 seek=$at conv=notrunc status=none";
+    let flip = include_str!("../measure/flip-a-bit.sh");
     pg.kubectl(&["exec", "pg-repo-0", "--", "bash", "-euc", flip]).expect("a flipped bit");
     let line = restore_test(&pg, "bad");
     assert!(line.contains("restore test: FAILED"), "{line}");

@@ -20,8 +20,7 @@ fn crate_folder() -> &'static Path {
 /// that they were written to, and their paths. There are at least so many of them.
 fn each_rendered(ending: &str, at_least: [(&str, usize); 4], check: impl Fn(&Path, Vec<PathBuf>)) {
     let durability = ["strict", "asynchronous"].map(|durability| format!("--set=q2.durability={durability}"));
-    let mut renderings: Vec<(&str, Vec<&str>)> =
-        vec![("q1", vec![]), ("q2", vec![]), ("q2 --strategy=restore", vec![]), ("q3", vec![])];
+    let mut renderings = at_least.map(|(scenario, _)| (scenario, vec![])).to_vec();
     renderings.extend(durability.iter().map(|durability| ("q2", vec![durability.as_str()])));
     renderings.extend(support::ARCHIVES.map(|(_, settings)| ("q3", settings.to_vec())));
     let mut checked = BTreeSet::new();

@@ -58,10 +58,8 @@ claim() {
 }
 # Each promotion leaves a file that is named after the timeline it began.
 newest_timeline() {
-	local file newest=00000001
-	for file in "$data"/pg_wal/????????.history; do
-		[ ! -e "$file" ] || newest=$(basename "$file" .history)
-	done
+	local files=("$data"/pg_wal/????????.history) newest=00000001
+	[ ! -e "${files[-1]}" ] || newest=$(basename "${files[-1]}" .history)
 	echo "$newest"
 }
 
