@@ -80,7 +80,7 @@ fn nodes_are_taken_and_brought_back(pg: &Instance) {
         assert!(all["notes"].to_string().contains("The load itself was away"), "{shown:#}");
     }
     if let (Some(delete), Some(on)) = (machine::command("PGK_NODE_DELETE"), &on) {
-        let commands = ["--node-delete", &delete, "--node-on", on, "--max-recovery", "90s"];
+        let commands = ["--node-delete", &delete, "--node-on", on];
         passes(pg, "[{event: node-delete, target: replica}]", &commands);
     }
 }

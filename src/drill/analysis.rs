@@ -335,9 +335,12 @@ const SKEWED_MS: i64 = 500;
 /// it is later by more.
 const SKEW_MS: i64 = 100;
 
-/// A stream that still fails at its end is not back if it did so for this long. Less is the statement
-/// that was under way as the load was stopped.
+/// A stream that still fails at its end has an outage there if it did so for this long. Less is the
+/// statement that was under way as the load was stopped.
 const STOPPING_MS: i64 = 1_000;
+
+/// It is not back if it did so for this long: longer than any one statement takes (load.sh).
+const NOT_BACK_MS: i64 = 5_500;
 
 /// A stream that was silent for this long at the end of the record was killed, or its node was: no
 /// statement's timeout is as long.
@@ -504,8 +507,9 @@ fn outage(timed: &Timed<'_>, event: i64, end: i64) -> Outage {
         ends.insert(0, first.start);
     }
     let until = if end.saturating_sub(last.end) > SILENT_MS { end } else { last.end };
-    let not_back = last_done.is_none_or(|done| until.saturating_sub(done) >= STOPPING_MS);
-    if not_back {
+    let without = last_done.map_or(i64::MAX, |done| until.saturating_sub(done));
+    let not_back = without >= NOT_BACK_MS;
+    if without >= STOPPING_MS {
         ends.push(until);
     }
     let mut outage = Outage { not_back, ..Outage::default() };
