@@ -105,6 +105,11 @@ def restart_where_needed():
         return
     waiting = [member for member in members if member.get("pending_restart")]
     if not waiting:
+        # A Patroni that reloads while PostgreSQL starts forgets that a restart is still pending (4.1.5); it
+        # finds that out again when it reloads once more.
+        for member in members:
+            if member["name"] in restarted:
+                patroni("POST", "/reload", host=member["host"])
         restarted.clear()
     else:
         member = min(waiting, key=lambda one: (restarted.get(one["name"], 0), one["role"] == "leader"))

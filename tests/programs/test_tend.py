@@ -22,6 +22,8 @@ class Tend(ProgramTest):
         self.members[0].update(role="leader", state="running")
         self.restarts = []
         self.after_restart = {}  # name: how many restarts it still needs
+        self.forgetful = set()  # who says nothing of that until it reloads
+        self.reloads = []
         self.alive = True
         self.liveness = 200
         self.own_role = "replica"
@@ -43,9 +45,15 @@ class Tend(ProgramTest):
             self.restarts.append(member["name"])
             left = self.after_restart.get(member["name"], 1) - 1
             self.after_restart[member["name"]] = left
-            if left <= 0:
+            if left <= 0 or member["name"] in self.forgetful:
                 member.pop("pending_restart", None)
             return 200, "restarted"
+        if path == "/reload":
+            member = next(one for one in self.members if one["host"] == host)
+            self.reloads.append(member["name"])
+            if self.after_restart[member["name"]] > 0:
+                member["pending_restart"] = True
+            return 202, "reload scheduled"
         if path == "/patroni":
             return 200, {"role": self.own_role}
         self.assertEqual(path, "/liveness")
@@ -112,6 +120,13 @@ class Tend(ProgramTest):
         self.need_restarts(db_0=1, db_1=2, db_2=2)
         self.look(6)
         self.assertEqual(self.restarts, ["db-1", "db-2", "db-0", "db-1", "db-2"])
+
+    def test_a_restart_that_patroni_forgot_is_made_up_for(self):
+        self.need_restarts(db_0=1, db_1=2, db_2=2)
+        self.forgetful = {"db-1"}
+        self.look(12)
+        self.assertEqual(self.restarts, ["db-1", "db-2", "db-0", "db-2", "db-1"])
+        self.assertEqual(self.reloads, ["db-0", "db-1", "db-2", "db-1"], "no more than once for a restart")
 
     def test_no_restart_while_a_member_is_away(self):
         self.need_restarts(db_1=1)
