@@ -66,17 +66,23 @@ fn the_store_is_lost(pg: &Instance) {
     pg.kubectl(&["delete", "pod", "client"]).expect("the client's end");
 }
 
+/// All databases are gone from the disk; and then one, whose folder recovery makes anew.
 fn the_data_is_damaged(pg: &Instance) {
     let client = pg.client();
     client.sql(RW, "CREATE TABLE before AS SELECT generate_series(1, 1000) AS n").expect("rows");
-    let primary = pg.primary();
-    let begin = Instant::now();
-    pg.shell(&primary, "rm -rf $PGDATA/base && kill -9 $(head -1 $PGDATA/postmaster.pid)").expect("damage");
-    eventually("the restored rows", secs(90), || {
-        let rows = client.sql(RW, "SELECT count(*) FROM before")?;
-        expect(rows == "1000", rows)
-    });
-    println!("the_data_is_damaged: restored after {}", seconds(begin.elapsed()));
-    pg.wait_until_streaming(2);
-    pg.wait_for_log(&pg.primary(), "DAMAGED", secs(5));
+    let folder_of = "psql -qAtX -d postgres -c \"SELECT oid FROM pg_database WHERE datname = 'postgres'\"";
+    let one = format!("base/$(psql -qX -d postgres -c 'CREATE TABLE recovered (n int)'; {folder_of})");
+    for (what, logged) in [("base", "DAMAGED: there is no database"), (&one, "DAMAGED: psql: error")] {
+        wait_for_the_store(pg);
+        let begin = Instant::now();
+        let damage = format!("rm -rf $PGDATA/{what} && kill -9 $(head -1 $PGDATA/postmaster.pid)");
+        pg.shell(&pg.primary(), &damage).expect("damage");
+        pg.wait_for_log(&pg.primary(), logged, secs(60));
+        eventually("the restored rows", secs(90), || {
+            let rows = client.sql(RW, "SELECT count(*) FROM before")?;
+            expect(rows == "1000", rows)
+        });
+        println!("the_data_is_damaged: {logged}: restored after {}", seconds(begin.elapsed()));
+        pg.wait_until_streaming(2);
+    }
 }

@@ -18,6 +18,11 @@ damage_at_rest() {
 		echo "pg_control is damaged"
 		return 0
 	fi
+	# Recovery would make their folders anew, with what little it writes there.
+	if ! compgen -G "$data/base/*/PG_VERSION" >/dev/null; then
+		echo "there is no database in base"
+		return 0
+	fi
 	# After a crash, PostgreSQL itself reads what it has to repair. After a clean end there is a moment to look.
 	[[ $control =~ "Database cluster state:"\ +"shut down"$'\n' ]] || return 1
 	found=$(timeout 10 pg_checksums --check -D "$data" 2>&1) && return 1
@@ -85,4 +90,4 @@ damage_in_use() {
 }
 
 look() { timeout 60 psql --no-psqlrc -qAtX -c "$1" 2>&1; }
-is_damage() { grep -m 1 -E 'could not (open|read) file|could not read block|invalid page|subdirectory .* is missing' <<<"$1"; }
+is_damage() { grep -m 1 -E 'could not (open|read) file|could not read block|invalid page|subdirectory .* is missing|is not a valid data directory' <<<"$1"; }
