@@ -212,8 +212,8 @@ fn everything_at_once() {
 #[test]
 fn very_many() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let lines: String = (0..50_000).map(|number| format!("key{number}: 1\n")).collect();
-    fs::write(file.path(), lines).expect("written");
+    let lines: Vec<_> = (0..50_000).map(|number| format!("key{number}: 1")).collect();
+    fs::write(file.path(), lines.join("\n")).expect("written");
     let error = pgk_error(2, ["gen", "q1", "-f", file.path().to_str().expect("UTF-8")]);
     assert_eq!(error.matches("error: unknown key").count(), 20);
     assert!(error.ends_with("error: there is more, which is shown once these are mended\n"), "{error}");

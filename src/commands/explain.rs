@@ -67,7 +67,7 @@ fn list<'a>(of: impl Iterator<Item = &'a Setting>) -> String {
 fn text(setting: &Setting) -> String {
     let mut text = format!("{}\n\n", setting.key);
     for line in wrapped(&setting.meaning, WIDTH - 2) {
-        text.push_str(&format!("  {line}\n"));
+        text.extend(["  ", &line, "\n"]);
     }
     text.push('\n');
     let words = setting.words();
@@ -80,7 +80,7 @@ fn text(setting: &Setting) -> String {
     let mut say = |name: &str, what: &str| {
         for (index, line) in wrapped(what, WIDTH - 2 - NAMES).iter().enumerate() {
             let name = if index == 0 { name } else { "" };
-            text.push_str(&format!("  {name:NAMES$}{line}\n"));
+            text.extend([&format!("  {name:NAMES$}"), line, "\n"]);
         }
     };
     if let Some(rule) = setting.rule() {
@@ -114,7 +114,7 @@ fn how_to_set(setting: &Setting) -> String {
     for (index, part) in setting.key.split('.').enumerate() {
         let indent = "  ".repeat(index + 2);
         let value = if index == depth { format!(" {}", inline(example)) } else { String::new() };
-        text.push_str(&format!("{indent}{part}:{value}\n"));
+        text.extend([&indent, part, ":", &value, "\n"]);
     }
     let (key, value) = match example {
         Json::Array(items) => (setting.key.clone(), items.iter().map(inline).collect::<Vec<_>>().join(",")),
@@ -130,9 +130,9 @@ fn how_to_set(setting: &Setting) -> String {
     if let Ok(value) = shlex::try_quote(&value)
         && !value.contains('\n')
     {
-        text.push_str(&format!("\n  On the command line: --set {key}={value}"));
+        text.extend(["\n  On the command line: --set ", &key, "=", &value]);
         if let Some((flag, _)) = FLAGS.iter().find(|(_, key)| *key == setting.key) {
-            text.push_str(&format!(", or {flag} {value}"));
+            text.extend([", or ", flag, " ", &value]);
         }
         text.push('\n');
     }

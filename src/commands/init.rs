@@ -103,10 +103,10 @@ fn comment(setting: &Setting) -> String {
     let mut comment = setting.meaning.clone();
     let words: Vec<_> = setting.words().into_iter().map(|(word, _)| word).collect();
     if words.len() > 2 || (words.len() == 2 && words != ["true", "false"]) {
-        comment.push_str(&format!(" One of {}.", words.join(", ")));
+        comment.extend([" One of ", &words.join(", "), "."]);
     }
     if let Some(otherwise) = setting.otherwise().filter(|otherwise| *otherwise != "none") {
-        comment.push_str(&format!(" Left out: {otherwise}."));
+        comment.extend([" Left out: ", otherwise, "."]);
     }
     comment
 }

@@ -64,7 +64,7 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     for layer in set.chain(flags) {
         match layer {
             Ok(layer) => plan.apply(layer),
-            Err(error) => wrong.push(error),
+            Err(error) => wrong.push(*error),
         }
     }
     let archive = if sources.scenario == Some("q3") { plan.archive_conflicts() } else { Vec::new() };
@@ -178,7 +178,7 @@ impl File {
                         plan.apply(layer);
                         continue;
                     }
-                    Err(error) => error,
+                    Err(error) => *error,
                 },
             };
             has_first |= Some(error_at) == first_at;
@@ -243,9 +243,10 @@ fn dotted(keys: &[Key]) -> String {
 }
 
 /// Reads one setting; what is wrong with it is the key, where, and what.
-fn read_setting(keys: &[Key], node: Node) -> Result<Layer, (String, At, Diagnostic)> {
+fn read_setting(keys: &[Key], node: Node) -> Result<Layer, Box<(String, At, Diagnostic)>> {
     let value = if let Value::Text(text) = &node.value { Some(text.clone()) } else { None };
-    written::read(&node.below(keys)).map_err(|(error, at)| {
+    written::read(&node.below(keys)).map_err(|error| {
+        let (error, at) = *error;
         let key = dotted(keys);
         let is_key = keys.last().is_some_and(|(_, key_at)| *key_at == at);
         let help = help(&key, value.as_deref(), is_key);
@@ -256,7 +257,7 @@ fn read_setting(keys: &[Key], node: Node) -> Result<Layer, (String, At, Diagnost
         {
             diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
         }
-        (key, at, diagnostic)
+        Box::new((key, at, diagnostic))
     })
 }
 
@@ -371,35 +372,33 @@ pub(crate) fn similar<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> O
     (likeness(best) > ALIKE).then_some(best)
 }
 
-fn split_set(argument: &str) -> Result<(&str, &str), Wrong> {
+fn split_set(argument: &str) -> Result<(&str, &str), Box<Wrong>> {
     argument.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         let diagnostic = Diagnostic::new("a setting is KEY=VALUE")
             .at(Place::argument("--set", argument, 0))
             .help("for example --set replicas=3 or --set postgres.parameters.work_mem=16MB");
-        Wrong { key: String::new(), diagnostic }
+        Box::new(Wrong { key: String::new(), diagnostic })
     })
 }
 
 /// Reads `value` as if the file had it at `key`, whose parts are separated by dots. A parameter's name
-/// may hold a dot itself, so all that follows `postgres.parameters.` is one part. Where `argument` does not
-/// begin with the key, an error points to its beginning.
-fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<Layer, Wrong> {
-    let mut parts: Vec<&str> = key.split('.').collect();
-    if let Some(parameter) = key.strip_prefix("postgres.parameters.") {
-        parts = vec!["postgres", "parameters", parameter];
-    }
+/// may hold a dot itself, so all that follows `postgres.parameters.` is one part. The `argument` of `--set` has the
+/// key in it, which an error can point to; that of another flag is the value.
+fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<Layer, Box<Wrong>> {
+    let parts: Vec<&str> = match key.strip_prefix("postgres.parameters.") {
+        Some(parameter) => vec!["postgres", "parameters", parameter],
+        None => key.split('.').collect(),
+    };
     let mut column = 0;
     let mut keys = Vec::new();
     for part in parts {
         keys.push((part.to_owned(), (1, column)));
-        column += part.chars().count() + 1;
+        if flag == "--set" {
+            column += part.chars().count() + 1;
+        }
     }
-    if !argument.starts_with(key) || argument.len() == value.len() {
-        keys.iter_mut().for_each(|(_, at)| *at = (1, 0));
-        column = 0;
-    }
-    read_setting(&keys, Node::text(value, (1, column))).map_err(|(key, (_, column), diagnostic)| Wrong {
-        key,
-        diagnostic: diagnostic.at(Place::argument(flag, argument, column)),
+    read_setting(&keys, Node::text(value, (1, column))).map_err(|error| {
+        let (key, (_, column), diagnostic) = *error;
+        Box::new(Wrong { key, diagnostic: diagnostic.at(Place::argument(flag, argument, column)) })
     })
 }

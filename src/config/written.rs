@@ -94,13 +94,13 @@ impl Node {
 ///
 /// # Errors
 /// What is wrong, and where that is.
-pub(super) fn read(node: &Node) -> Result<Layer, (serde_yaml::Error, At)> {
+pub(super) fn read(node: &Node) -> Result<Layer, Box<(serde_yaml::Error, At)>> {
     let (mut json, mut places) = (String::new(), vec![node.at]);
     node.write(&mut json, &mut places);
     parse(&json).map_err(|error| {
         let line = error.location().and_then(|at| usize::try_from(at.line()).ok()?.checked_sub(1));
         let place = line.and_then(|line| places.get(line)).copied();
-        (error, place.unwrap_or(node.at))
+        Box::new((error, place.unwrap_or(node.at)))
     })
 }
 
