@@ -221,17 +221,11 @@ fn very_many() {
 
 #[test]
 fn colours_where_they_are_seen() {
-    let error = |variables: &[(&str, &str)]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_pgk"))
-            .args(["gen", "q1", "--set", "replica=3"])
-            .envs(variables.iter().copied())
-            .output()
-            .expect("pgk runs");
-        String::from_utf8(output.stderr).expect("UTF-8")
-    };
-    assert!(error(&[("CLICOLOR_FORCE", "1")]).starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m unknown key"));
-    assert!(error(&[]).starts_with("error: unknown key"));
-    assert!(error(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains("unknown key"));
+    let line = format!("'{}' gen q1 --set replica=3", env!("CARGO_BIN_EXE_pgk"));
+    let plain = pgk_error(2, ["gen", "q1", "--set", "replica=3"]);
+    let Some(shown) = support::on_a_terminal(&line, &[]) else { return };
+    assert!(shown.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m unknown key `replica`\n"), "{shown}");
+    assert_eq!(support::on_a_terminal(&line, &[("NO_COLOR", "1")]), Some(plain));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::Command;
 use insta::assert_snapshot;
 use jsonschema::Validator;
 use serde_json::Value as Json;
-use support::{pgk, pgk_error, pgk_stdout};
+use support::{on_a_terminal, pgk, pgk_error, pgk_stdout};
 
 const SCENARIOS: [&str; 3] = ["q1", "q2", "q3"];
 
@@ -221,17 +221,7 @@ fn a_terminal_is_told_what_manifests_are_for() {
     const HINT: &str = "pgk: these are manifests; `| kubectl apply -f -` applies them";
     let said = tempfile::NamedTempFile::new().expect("a file");
     let line = format!("'{}' gen q1 2>'{}'", env!("CARGO_BIN_EXE_pgk"), said.path().display());
-    let spawn = "import pty, sys; sys.exit(pty.spawn(['sh', '-c', sys.argv[1]]) >> 8)";
-    let output = match Command::new("python3").args(["-c", spawn, &line]).output() {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "CI needs python3: {error}");
-            println!("skipped: no python3 on this machine");
-            return;
-        }
-    };
-    assert!(output.status.success());
-    let shown = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+    let Some(shown) = on_a_terminal(&line, &[]) else { return };
     assert_eq!(shown, pgk_stdout(["gen", "q1"]));
     let said = fs::read_to_string(said.path()).expect("text");
     assert!(said.starts_with(HINT) && said.lines().count() == 1, "{said}");
