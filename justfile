@@ -99,4 +99,4 @@ tp8:
 
 # Take what pgk prints now for right: snapshots and tp8/
 accept: tp8
-    INSTA_UPDATE=always cargo test --locked --test snapshots --test errors --test secret
+    INSTA_UPDATE=always cargo test --locked --test snapshots --test errors --test secret --test settings

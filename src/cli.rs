@@ -8,9 +8,27 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Sources;
 use crate::scenario;
 
+k8s_openapi::k8s_if_1_33! {
+    // Whoever chooses another API level in Cargo.toml is stopped by the compiler here, and says it here.
+    const VERSION: &str =
+        concat!(env!("CARGO_PKG_VERSION"), " (manifests are checked against the API of Kubernetes v1.33)");
+}
+
+/// What `pgk` without arguments shows.
+pub const FIRST_STEPS: &str = "\
+pgk renders a resilient PostgreSQL on Kubernetes as plain manifests.
+
+Usage: pgk <COMMAND>
+
+  pgk init q2                  writes a commented pgk.yaml to begin with (q1, q2 or q3)
+  pgk gen q2 -f pgk.yaml -o d  renders it into the folder d, whose README says how to go on
+  pgk explain q2.durability    says what a setting means
+
+`pgk --help` lists every command.";
+
 /// Resilient PostgreSQL on Kubernetes, as plain manifests: no operator, no CRD.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "pgk", version = VERSION, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -24,6 +42,16 @@ pub enum Command {
     Gen(Gen),
     /// Print the Secrets with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
+    /// Write a commented pgk.yaml to begin with, and the JSON Schema that editors check it by.
+    Init(Init),
+    /// Say what a setting means, or list them all.
+    Explain(Explain),
+    /// Print the JSON Schema of pgk.yaml.
+    Schema,
+    /// Print what makes a shell complete pgk's arguments.
+    Completion(Completion),
+    /// Print a page of the manual, as `man` reads it.
+    Man(Man),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
     #[cfg(feature = "drill")]
     Drill(Box<crate::drill::Arguments>),
@@ -49,6 +77,40 @@ pub struct Gen {
     /// Put the Secret with fresh random passwords in front of the stream, for a try in one line.
     #[arg(long, conflicts_with = "output")]
     pub with_secret: bool,
+}
+
+/// Arguments of `pgk init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The scenario that it is for.
+    #[arg(default_value = "q1", value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
+    pub scenario: String,
+    /// The file to write, never over one that is there; the schema goes beside it.
+    #[arg(short, long, value_name = "FILE", default_value = "pgk.yaml")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `pgk explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The setting, such as q2.durability, or a section, such as q3.s3. Without it, all are listed.
+    pub key: Option<String>,
+}
+
+/// Arguments of `pgk completion`.
+#[derive(Debug, Args)]
+#[command(after_help = "For example: pgk completion bash >~/.local/share/bash-completion/completions/pgk")]
+pub struct Completion {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `pgk man`.
+#[derive(Debug, Args)]
+#[command(after_help = "For example: pgk man gen | man -l -")]
+pub struct Man {
+    /// The command that the page is about; without it, pgk as a whole.
+    pub command: Option<String>,
 }
 
 /// Arguments of `pgk secret`.
@@ -111,88 +173,40 @@ pub struct Config {
     pub restore_to: Option<String>,
 }
 
+/// The flags that set a key, and which one.
+pub const FLAGS: [(&str, &str); 7] = [
+    ("--name", "name"),
+    ("--namespace", "namespace"),
+    ("--lang", "lang"),
+    ("--replicas", "replicas"),
+    ("--strategy", "q2.strategy"),
+    ("--backrest-repo", "q3.repos"),
+    ("--restore-to", "q3.restore.target.time"),
+];
+
 impl From<Config> for Sources {
     fn from(config: Config) -> Self {
-        let flags = [
-            ("--name", "name", config.name),
-            ("--namespace", "namespace", config.namespace),
-            ("--lang", "lang", config.lang),
-            ("--replicas", "replicas", config.replicas),
-            ("--strategy", "q2.strategy", config.strategy),
-            ("--backrest-repo", "q3.repos", config.backrest_repo),
-            ("--restore-to", "q3.restore.target.time", config.restore_to),
+        // In the order of FLAGS.
+        let values = [
+            config.name,
+            config.namespace,
+            config.lang,
+            config.replicas,
+            config.strategy,
+            config.backrest_repo,
+            config.restore_to,
         ];
-        let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
-        Self { file: config.file, set: config.set, flags, archive: false }
+        let flags = FLAGS.into_iter().zip(values);
+        let flags = flags.filter_map(|((flag, key), value)| Some((flag, key, value?))).collect();
+        Self { file: config.file, set: config.set, flags, scenario: None }
     }
 }
 
 const CONFIGURATION: &str = "\
-Configuration, all of it optional, with the defaults:
-  name: pg                     prefix of every object's name
-  namespace:                   none: that of the context which applies the manifests
-  lang: fr                     language of the generated README: fr, en
-  postgres:
-    version: 17                17 or 18
-    image:                     q1: docker.io/library/postgres:VERSION
-                               (also of q2 with restore)
-                               q2: localhost/pgk-postgres:VERSION, built from the rendered Containerfile
-    database: app              the application's database, and
-    user: app                  the role that owns it
-    parameters: {}             PostgreSQL parameters, such as work_mem: 16MB
-  replicas: 2                  how many read-only replicas, 0 to 12
-  storage:
-    size: 8Gi                  size of each member's volume
-    class:                     none: the cluster's default StorageClass
-  resources:
-    requests: {cpu: 100m, memory: 256Mi}
-    limits: {memory: 1Gi}
-  q1:
-    max-lag: 64MB              a replica further behind than this gets no readers
-  q2:
-    strategy: promote          how a new primary comes about: a replica is promoted;
-                               restore: it is made anew from a backup store, on the official image
-    durability: synchronous    an acknowledged commit is on two members, as long as there are two;
-                               strict: always, writes wait otherwise; asynchronous: on the primary
-                               (with restore: strict, in the store, always; available: in the store,
-                               as long as it can be reached; synchronous is strict there)
-    dcs: configmaps            where Patroni keeps its state: configmaps or endpoints
-    fast-failover: true        notice a lost node in 3 s instead of 20 (not with asynchronous)
-    max-lag: 64MB              as in q1
-    backups: 2                 with restore: how many base backups are kept, 1 to 30
-    backup-every: 6h           with restore: how often one is taken
-    store-size: 32Gi           with restore: size of the store's volume
-  q3:                          q2's keys hold as well, but for those of restore
-    repos: [posix]             where the archive is, repo1, repo2…: posix (a volume in the cluster), s3, gcs,
-                               azure, sftp; --set takes q3.repos=posix,s3
-    path: /pgk/NAME            the path inside every repository; the stanza is NAME
-    cipher:                    encrypt: true or false; left out, what is outside the cluster is encrypted
-    archive-timeout: 60s       a WAL file is archived after this time even if it is not full, 1s to 1h
-    retention: 2               how many full backups each repository keeps, 1 to 30
-    full: \"0 1 * * 0\"          when backups are taken (cron, UTC), or none
-    differential: \"0 1 * * 1-6\"
-    incremental: none
-    restore-test: \"0 4 * * *\"  when a restore is tried, or none
-    restore:                   up to where a cluster that has lost everything is restored:
-      target: none             the end of the archive; or one of time: '2026-11-24 10:00:00+01',
-                               lsn: 0/16B3740, name: NAME (a restore point), set: 20261124-100000F
-      target-timeline: latest  latest, current or a number
-    posix: {size: 32Gi}        the volume; class: as in storage
-    s3:
-      bucket: NAME-backups
-      region: us-east-1
-      endpoint:                s3.REGION.amazonaws.com; a host, with a port if need be
-      uri-style: host          host or path
-      key-type: shared         a key from the Secret; auto: the machine's role; web-id: the pod's identity
-      ca:                      none: PEM of the authority of a private endpoint
-      verify-tls: true
-    gcs: {bucket, endpoint: storage.googleapis.com, key-type: service}      or auto
-    azure: {account, container: NAME-backups, endpoint: blob.core.windows.net, key-type: shared}
-                               or sas
-    sftp: {host, user, port: 22, host-fingerprint, known-hosts}             one of the last two
-
-Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag
-of its own such as --namespace. Parameters and resources are merged key by key.
+Configuration, all of it optional: `pgk explain` lists every key with its default and `pgk explain KEY` says
+more; `pgk init` writes a commented file to begin with. Precedence, each over the ones before it: the defaults,
+the file, each --set in the order given, a flag of its own such as --namespace. Parameters and resources are
+merged key by key.
 
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
 

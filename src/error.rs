@@ -1,6 +1,8 @@
 //! The one shape of an error that a user can mend: what is wrong, where, and what to do.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use clap::builder::styling::{AnsiColor, Style};
 
 /// Something wrong with the command line, the configuration or the folder to write to.
 ///
@@ -66,37 +68,115 @@ impl std::error::Error for Diagnostic {}
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, PLAIN)
+    }
+}
+
+impl Diagnostic {
+    fn write(&self, f: &mut impl fmt::Write, colours: Colours) -> fmt::Result {
+        let Colours { frame, help, .. } = colours;
         write!(f, "{}", self.what)?;
         match &self.place {
             None => {}
-            Some(Place::File { path, position: None }) => write!(f, "\n  --> {path}")?,
+            Some(Place::File { path, position: None }) => write!(f, "\n  {frame}-->{frame:#} {path}")?,
             Some(Place::File { path, position: Some((line, column, text)) }) => {
-                write!(f, "\n  --> {path}:{line}:{column}")?;
-                excerpt(f, &line.to_string(), *column, text)?;
+                write!(f, "\n  {frame}-->{frame:#} {path}:{line}:{column}")?;
+                excerpt(f, &line.to_string(), *column, text, colours)?;
             }
             Some(Place::Argument { text, column }) => {
-                write!(f, "\n  --> argument")?;
-                excerpt(f, "", *column, text)?;
+                write!(f, "\n  {frame}-->{frame:#} argument")?;
+                excerpt(f, "", *column, text, colours)?;
             }
         }
-        if let Some(help) = &self.help {
-            write!(f, "\nhelp: {help}")?;
+        if let Some(text) = &self.help {
+            write!(f, "\n{help}help:{help:#} {text}")?;
         }
         Ok(())
     }
 }
 
+/// All that is wrong with the user's input, which is something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+/// More than these are not shown at once.
+const MOST: usize = 20;
+
+impl Diagnostics {
+    /// The error that these are; none if they are none.
+    ///
+    /// # Errors
+    /// All of them together.
+    pub fn check(all: Vec<Diagnostic>) -> Result<(), Self> {
+        if all.is_empty() { Ok(()) } else { Err(Self(all)) }
+    }
+
+    fn write(&self, f: &mut impl fmt::Write, colours: Colours) -> fmt::Result {
+        let error = colours.error;
+        for (index, diagnostic) in self.0.iter().take(MOST).enumerate() {
+            if index > 0 {
+                write!(f, "\n\n{error}error:{error:#} ")?;
+            }
+            diagnostic.write(f, colours)?;
+        }
+        if self.0.len() > MOST {
+            write!(f, "\n\n{error}error:{error:#} there is more, which is shown once these are mended")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, PLAIN)
+    }
+}
+
+/// An error as it is printed, with colours for whoever sees them, and whether the user's input is wrong.
+pub fn report(error: &anyhow::Error) -> (String, bool) {
+    let mut text = format!("{0}error:{0:#} ", COLOURED.error);
+    let written = if let Some(all) = error.downcast_ref::<Diagnostics>() {
+        all.write(&mut text, COLOURED)
+    } else if let Some(one) = error.downcast_ref::<Diagnostic>() {
+        one.write(&mut text, COLOURED)
+    } else {
+        write!(text, "{error:#}")
+    };
+    // A String takes all that is written.
+    debug_assert!(written.is_ok());
+    (text, error.is::<Diagnostics>() || error.is::<Diagnostic>())
+}
+
+/// How the parts of an error look.
+#[derive(Debug, Clone, Copy)]
+struct Colours {
+    error: Style,
+    frame: Style,
+    help: Style,
+}
+
+const PLAIN: Colours = Colours { error: Style::new(), frame: Style::new(), help: Style::new() };
+const COLOURED: Colours = Colours {
+    error: AnsiColor::Red.on_default().bold(),
+    frame: AnsiColor::Blue.on_default().bold(),
+    help: AnsiColor::Green.on_default().bold(),
+};
+
 /// How much of a long line is shown on either side of the error, in characters.
 const SHOWN: usize = 80;
 
 /// The line with a caret under `column`, cut to what fits a terminal, and safe to print on one.
-fn excerpt(f: &mut fmt::Formatter<'_>, label: &str, column: usize, line: &str) -> fmt::Result {
+fn excerpt(f: &mut impl fmt::Write, label: &str, column: usize, line: &str, colours: Colours) -> fmt::Result {
+    let Colours { error, frame, .. } = colours;
     let start = column.saturating_sub(1).saturating_sub(SHOWN);
     let shown: String =
         line.chars().skip(start).take(2 * SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let gutter = " ".repeat(label.len());
     let caret = " ".repeat(column.saturating_sub(1) - start);
-    write!(f, "\n {gutter} |\n {label} | {}\n {gutter} | {caret}^", shown.trim_end())
+    write!(f, "\n {frame}{gutter} |{frame:#}\n {frame}{label} |{frame:#} {}", shown.trim_end())?;
+    write!(f, "\n {frame}{gutter} |{frame:#} {caret}{error}^{error:#}")
 }
 
 #[cfg(test)]

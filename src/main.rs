@@ -3,22 +3,31 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use pgk::cli::{Cli, Command};
-use pgk::commands;
-use pgk::error::Diagnostic;
+use pgk::cli::{Cli, Command, FIRST_STEPS};
+use pgk::{commands, error};
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        eprintln!("{FIRST_STEPS}");
+        return ExitCode::from(2);
+    }
     let done = match Cli::parse().command {
         Command::Gen(arguments) => commands::generate(arguments),
         Command::Secret(arguments) => commands::secret(arguments),
+        Command::Init(arguments) => commands::init(&arguments),
+        Command::Explain(arguments) => commands::explain(&arguments),
+        Command::Schema => commands::schema(),
+        Command::Completion(arguments) => commands::completion(&arguments),
+        Command::Man(arguments) => commands::man(&arguments),
         #[cfg(feature = "drill")]
         Command::Drill(arguments) => commands::drill(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            if error.is::<Diagnostic>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let (text, is_input) = error::report(&error);
+            anstream::eprintln!("{text}");
+            if is_input { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

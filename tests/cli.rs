@@ -122,8 +122,12 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn no_arguments_show_the_help() {
+fn no_arguments_show_the_first_steps() {
     let output = pgk([] as [&str; 0]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: pgk"));
+    let shown = String::from_utf8_lossy(&output.stderr);
+    for command in ["Usage: pgk", "pgk init q2", "pgk gen q2", "pgk explain q2.durability", "pgk --help"] {
+        assert!(shown.contains(command), "{command} in {shown}");
+    }
+    assert!(shown.lines().count() <= 10, "{shown}");
 }

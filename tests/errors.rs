@@ -181,6 +181,53 @@ fn an_archive_where_there_is_none() {
     assert_snapshot!(errors(&[], cases));
 }
 
+/// In a file they may be: several scenarios can share it.
+#[test]
+fn what_the_scenario_does_not_have() {
+    let cases: [&[&str]; 7] = [
+        &["gen", "q1", "--strategy", "restore"],
+        &["gen", "q1", "--set", "q2.durability=strict", "--set", "q3.repos=s3"],
+        &["gen", "q2", "--set", "q1.max-lag=1MB"],
+        &["gen", "q2", "--set", "q2.backups=3"],
+        &["gen", "q2", "--strategy", "restore", "--set", "q2.dcs=endpoints"],
+        &["gen", "q3", "--set", "q2.strategy=promote"],
+        &["secret", "--set", "q3.cipher=true"],
+    ];
+    assert_snapshot!(errors(&[], cases));
+    let shared = support::pgk_stdout(["gen", "q1", "-f", "examples/q2-restore.yaml"]);
+    assert_eq!(shared, support::pgk_stdout(["gen", "q1", "-f", "examples/q1.yaml"]));
+}
+
+/// A file, arguments and what they make together: all of it in one run. What could only be wrong because something
+/// else is, is not said.
+#[test]
+fn everything_at_once() {
+    let arguments = ["--set", "replicas=many", "--set", "q3.cypher=true", "--set", "q3.s3.endpoint=10.0.0.1"];
+    let repository = ["--set", "q3.repos=s3,gcs", "--set", "q3.gcs.bucket=A", "--name", "Shop"];
+    let file = ["gen", "q3", "-f", "tests/errors/q3-many.yaml"];
+    assert_snapshot!(pgk_error(2, [&file[..], &arguments, &repository].concat()));
+}
+
+/// A file of a thousand errors is not answered by a thousand.
+#[test]
+fn very_many() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let lines: Vec<_> = (0..50_000).map(|number| format!("key{number}: 1")).collect();
+    fs::write(file.path(), lines.join("\n")).expect("written");
+    let error = pgk_error(2, ["gen", "q1", "-f", file.path().to_str().expect("UTF-8")]);
+    assert_eq!(error.matches("error: unknown key").count(), 20);
+    assert!(error.ends_with("error: there is more, which is shown once these are mended\n"), "{error}");
+}
+
+#[test]
+fn colours_where_they_are_seen() {
+    let line = format!("'{}' gen q1 --set replica=3", env!("CARGO_BIN_EXE_pgk"));
+    let plain = pgk_error(2, ["gen", "q1", "--set", "replica=3"]);
+    let Some(shown) = support::on_a_terminal(&line, &[]) else { return };
+    assert!(shown.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m unknown key `replica`\n"), "{shown}");
+    assert_eq!(support::on_a_terminal(&line, &[("NO_COLOR", "1")]), Some(plain));
+}
+
 #[test]
 fn a_wrong_flag() {
     assert_snapshot!(pgk_error(2, ["gen", "q1", "--namespace", "Bad_Name"]));

@@ -1,5 +1,7 @@
 //! `pgk gen`: a scenario's manifests.
 
+use std::io::{self, IsTerminal as _};
+
 use anyhow::Context as _;
 
 use crate::cli::Gen;
@@ -13,7 +15,7 @@ use crate::{emit, scenario};
 pub fn generate(arguments: Gen) -> anyhow::Result<()> {
     let scenarios = scenario::all();
     let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
-    let plan = config::load(&Sources { archive: scenario.archive, ..arguments.config.into() })?;
+    let plan = config::load(&Sources { scenario: Some(scenario.id), ..arguments.config.into() })?;
     let rendered = scenario::render(scenario, &plan)?;
     if scenario.archive {
         for warning in plan.archive_warnings() {
@@ -26,7 +28,13 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
         } else {
             Vec::new()
         };
-        return super::print(&emit::stream(secrets.iter().chain(&rendered.manifests)));
+        super::print(&emit::stream(secrets.iter().chain(&rendered.manifests)))?;
+        if io::stdout().is_terminal() {
+            eprintln!(
+                "pgk: these are manifests; `| kubectl apply -f -` applies them, `-o DIR` writes a folder with a README"
+            );
+        }
+        return Ok(());
     };
     let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
     for name in emit::write_folder(&folder, &documents, arguments.force)? {

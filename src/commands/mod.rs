@@ -2,12 +2,18 @@
 
 #[cfg(feature = "drill")]
 mod drill;
+mod explain;
 mod generate;
+mod init;
+mod manual;
 mod secret;
 
 #[cfg(feature = "drill")]
 pub use drill::drill;
+pub use explain::{explain, schema};
 pub use generate::generate;
+pub use init::init;
+pub use manual::{completion, man};
 pub use secret::secret;
 
 use std::io::{self, Write as _};

@@ -33,11 +33,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// As for [`super::generate`]; what a repository needs is not in the environment; the operating system has no
 /// random numbers.
 pub fn secret(arguments: Secret) -> anyhow::Result<()> {
-    let archive = arguments
-        .scenario
-        .as_deref()
-        .is_some_and(|id| scenario::all().get(id).is_some_and(|scenario| scenario.archive));
-    let plan = config::load(&Sources { archive, ..arguments.config.into() })?;
+    let scenario = arguments.scenario.as_deref().and_then(|id| scenario::all().get(id).copied());
+    let archive = scenario.is_some_and(|scenario| scenario.archive);
+    let scenario = scenario.map(|scenario| scenario.id);
+    let plan = config::load(&Sources { scenario, ..arguments.config.into() })?;
     super::print(&emit::stream(&documents(&plan, archive, arguments.only)?))
 }
 

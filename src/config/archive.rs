@@ -245,34 +245,41 @@ impl Plan {
     }
 
     /// What is wrong with the settings for a scenario that has an archive.
-    pub(super) fn archive_conflict(&self) -> Option<Conflict> {
-        let say = |key: &str, what: &str, help| Some(Conflict::new(key, what, help));
+    pub(super) fn archive_conflicts(&self) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        let mut say = |key: &str, others, what: &str, help| {
+            conflicts.push(Conflict::new(key, others, what, help));
+        };
         let (q3, repos) = (&self.q3, &self.q3.repos);
         if self.q2.strategy == Strategy::Restore {
-            return say(
+            say(
                 "q2.strategy",
+                &[],
                 "q3 has no q2.strategy `restore`",
                 "leave q2.strategy out: a replica is promoted, and what is lost altogether is restored from the archive",
             );
         }
         if self.name.as_str().len() > LONGEST_NAME {
-            return say(
+            say(
                 "name",
+                &[],
                 &format!("in q3, a name has at most {LONGEST_NAME} characters"),
                 "Kubernetes takes no longer names of what is done on a schedule: shorten `name`",
             );
         }
         let reserved = |name: &str| RESERVED.contains(&name) || name.starts_with("recovery_target");
-        if let Some(name) = self.parameter(reserved) {
-            return say(
+        for name in self.parameters(reserved) {
+            say(
                 &format!("postgres.parameters.{name}"),
+                &[],
                 &format!("in q3, pgk sets {name} itself"),
                 "take it out of postgres.parameters: the archive relies on it (what can be set are q3.archive-timeout and q3.restore)",
             );
         }
         if q3.restore.target_timeline.as_str() != "latest" && !q3.restore.target.takes_a_timeline() {
-            return say(
+            say(
                 "q3.restore.target-timeline",
+                &["q3.restore"],
                 "q3.restore.target-timeline is for a target that is a time, a WAL position or a name",
                 "set q3.restore.target, or leave target-timeline out",
             );
@@ -292,38 +299,44 @@ impl Plan {
                 ("q3.sftp.host-fingerprint (or known-hosts)", host_key),
             ],
         );
-        for (kind, missing) in [("gcs", gcs), ("azure", azure), ("sftp", sftp)] {
+        let all: [(_, _, &'static [&'static str]); 3] =
+            [("gcs", gcs, &["q3.gcs"]), ("azure", azure, &["q3.azure"]), ("sftp", sftp, &["q3.sftp"])];
+        for (kind, missing, section) in all {
             if let Some(missing) = missing {
-                return say(
+                say(
                     "q3.repos",
+                    section,
                     &format!("the repository `{kind}` needs {missing}"),
                     "set what is named in the configuration file, or with --set",
                 );
             }
         }
         if repos.has(RepoKind::Sftp) && q3.sftp.host_fingerprint.is_some() && q3.sftp.known_hosts.is_some() {
-            return say(
+            say(
                 "q3.sftp.known-hosts",
+                &["q3.repos"],
                 "q3.sftp has both host-fingerprint and known-hosts",
                 "keep one of the two: the host is known by its fingerprint, or by the lines",
             );
         }
         let address = self.s3_endpoint().1.parse::<Ipv4Addr>().is_ok();
         if repos.has(RepoKind::S3) && address && q3.s3.uri_style == UriStyle::Host {
-            return say(
+            say(
                 "q3.s3.endpoint",
+                &["q3.repos", "q3.s3"],
                 "q3.s3.endpoint is an address, which has no names of buckets in front of it",
                 "set q3.s3.uri-style to `path`, or give the endpoint's name",
             );
         }
         if repos.has(RepoKind::Azure) && q3.azure.endpoint.as_str().contains(':') {
-            return say(
+            say(
                 "q3.azure.endpoint",
+                &["q3.repos"],
                 "q3.azure.endpoint has a port",
                 "pgBackRest asks Azure on port 443: leave the port out",
             );
         }
-        None
+        conflicts
     }
 
     /// What is rendered though it is hardly what is wanted: a repository whose place was left to the defaults.

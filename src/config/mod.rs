@@ -8,19 +8,22 @@ mod archive;
 mod layer;
 mod place;
 mod plan;
+pub mod settings;
 pub mod types;
+mod written;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::Value as Json;
-use serde_yaml::Location;
 
-use crate::error::{Diagnostic, Place};
+use crate::error::{Diagnostic, Diagnostics, Place};
 pub use archive::Q3;
 use layer::Layer;
-use plan::Conflict;
 pub use plan::Plan;
+use settings::within;
+use types::Strategy;
+use written::{At, Key, Node, Value};
 
 /// Where the configuration comes from.
 #[derive(Debug, Default)]
@@ -31,8 +34,9 @@ pub struct Sources {
     pub set: Vec<String>,
     /// Dedicated flags that were given: the flag, the key that it stands for, and its value.
     pub flags: Vec<(&'static str, &'static str, String)>,
-    /// Whether it is for a scenario with an archive, whose settings must then go together as well.
-    pub archive: bool,
+    /// The scenario that it is for: with an archive, its settings must go together as well, and what is given
+    /// on the command line must be the scenario's. `None` is none in particular.
+    pub scenario: Option<&'static str>,
 }
 
 /// A configuration file may not be larger than this, in bytes.
@@ -41,34 +45,95 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// Reads every source and merges them into a plan.
 ///
 /// # Errors
-/// A [`Diagnostic`] that points to what is wrong.
+/// [`Diagnostics`] that point to all that is wrong, as far as the file is YAML.
 pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
-    if let Some((flag, _, value)) = sources.flags.iter().find(|(_, key, _)| key.starts_with("q3."))
-        && !sources.archive
-    {
-        return Err(Diagnostic::new(format!("{flag} is for q3, which alone has an archive"))
-            .at(Place::argument(flag, value, 0))
-            .help(format!("name q3 as the scenario, or leave {flag} out"))
-            .into());
-    }
     let mut plan = Plan::defaults().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
     let file = sources.file.as_deref().map(File::read).transpose()?;
+    let mut wrong = Vec::new();
     if let Some(file) = &file {
-        plan.apply(parse(&file.text).map_err(|error| diagnose(&error, &file.shown, &file.text, KEYS))?);
-    }
-    for argument in &sources.set {
-        let (key, value) = split_set(argument)?;
-        plan.apply(read_argument("--set", argument, key, value)?);
-    }
-    for (flag, key, value) in &sources.flags {
-        plan.apply(read_argument(flag, value, key, value)?);
-    }
-    let conflict = if sources.archive { plan.archive_conflict() } else { None };
-    match conflict.or_else(|| plan.conflict()) {
-        Some(Conflict { key, diagnostic }) => {
-            Err(Diagnostic { place: place::of(&key, sources, file.as_ref()), ..diagnostic }.into())
+        match parse(&file.text) {
+            Ok(layer) => plan.apply(layer),
+            Err(first) => wrong = file.all_that_is_wrong(&first, &mut plan),
         }
-        None => Ok(plan),
+    }
+    let set = sources.set.iter().map(|argument| {
+        let (key, value) = split_set(argument)?;
+        read_argument("--set", argument, key, value)
+    });
+    let flags = sources.flags.iter().map(|(flag, key, value)| read_argument(flag, value, key, value));
+    for layer in set.chain(flags) {
+        match layer {
+            Ok(layer) => plan.apply(layer),
+            Err(error) => wrong.push(*error),
+        }
+    }
+    let archive = if sources.scenario == Some("q3") { plan.archive_conflicts() } else { Vec::new() };
+    // In a file that is shared, what Q2 is set to does not matter to Q1.
+    let conflicts = if sources.scenario == Some("q1") { Vec::new() } else { plan.conflicts() };
+    let conflicts: Vec<_> = archive.into_iter().chain(conflicts).collect();
+    for conflict in conflicts {
+        let unknown = wrong.iter().any(|Wrong { key, .. }| {
+            within(key, &conflict.key) || conflict.others.iter().any(|other| within(key, other))
+        });
+        if !unknown {
+            let place = place::of(&conflict.key, sources, file.as_ref());
+            let diagnostic = Diagnostic { place, ..conflict.diagnostic };
+            wrong.push(Wrong { key: conflict.key, diagnostic });
+        }
+    }
+    without_effect(sources, &plan, &mut wrong);
+    Diagnostics::check(wrong.into_iter().map(|wrong| wrong.diagnostic).collect())?;
+    Ok(plan)
+}
+
+/// Something wrong with the setting `key`.
+struct Wrong {
+    key: String,
+    diagnostic: Diagnostic,
+}
+
+/// What is set on the command line and is not the scenario's. In a file it may stay: several may share it.
+fn without_effect(sources: &Sources, plan: &Plan, wrong: &mut Vec<Wrong>) {
+    let set = sources.set.iter().filter_map(|argument| {
+        let (key, _) = argument.split_once('=')?;
+        Some((key, key, Place::argument("--set", argument, 0)))
+    });
+    let flags = sources.flags.iter().map(|(flag, key, value)| (*flag, *key, Place::argument(flag, value, 0)));
+    let given: Vec<_> = set.chain(flags).collect();
+    let asked = match sources.scenario {
+        Some("q2") if plan.q2.strategy == Strategy::Restore => Some("q2-restore"),
+        asked => asked,
+    };
+    for (named, key, place) in given {
+        let Some(setting) = settings::find(key) else { continue };
+        let has = match asked {
+            Some(asked) => setting.scenarios.iter().any(|scenario| scenario == asked),
+            // Who names no scenario has no archive.
+            None => setting.scenarios != ["q3"],
+        };
+        if has || wrong.iter().any(|wrong| within(&wrong.key, key)) {
+            continue;
+        }
+        let whose = settings::names(&setting.scenarios);
+        let diagnostic = match asked {
+            Some(asked) => {
+                let q2 = ["q2", "q2-restore"].map(ToOwned::to_owned);
+                // By which way, if that is what matters.
+                let asked = if q2.iter().any(|it| it == asked)
+                    && !q2.iter().any(|it| setting.scenarios.contains(it))
+                {
+                    settings::names(&q2)
+                } else {
+                    settings::names(&[asked.to_owned()])
+                };
+                Diagnostic::new(format!("{named} is for {whose}, and has no effect in {asked}")).help(
+                    format!("leave {named} out; in a file that several scenarios share, `{key}` may stay"),
+                )
+            }
+            None => Diagnostic::new(format!("{named} is for {whose}"))
+                .help(format!("name {whose} as the scenario, or leave {named} out")),
+        };
+        wrong.push(Wrong { key: key.to_owned(), diagnostic: diagnostic.at(place) });
     }
 }
 
@@ -90,23 +155,154 @@ impl File {
                 .help("give the path of a YAML file after -f, or leave -f out for the defaults")),
         }
     }
+
+    /// All that is wrong with the file of which the reader said `first`; what is not, is applied to `plan`.
+    fn all_that_is_wrong(&self, first: &serde_yaml::Error, plan: &mut Plan) -> Vec<Wrong> {
+        /// Who reads this far has enough to do.
+        const ENOUGH: usize = 50;
+        let mut found = Vec::new();
+        if let Some(document) = Node::of_document(&self.text) {
+            settings_in(document, &mut Vec::new(), &mut found);
+        }
+        let first_at = at(first);
+        let mut wrong = Vec::new();
+        let mut has_first = false;
+        for found in found {
+            let (key, error_at, diagnostic) = match found {
+                Found::Twice(key, at) => {
+                    let what = format!("{} is there twice", types::shown(&key));
+                    (key, at, Diagnostic::new(what).help("keep one of the two"))
+                }
+                Found::Setting(keys, node) => match read_setting(&keys, node) {
+                    Ok(layer) => {
+                        plan.apply(layer);
+                        continue;
+                    }
+                    Err(error) => *error,
+                },
+            };
+            has_first |= Some(error_at) == first_at;
+            let place = in_file(&self.shown, &self.text, Some(error_at));
+            wrong.push(Wrong { key, diagnostic: diagnostic.at(place) });
+            if wrong.len() == ENOUGH {
+                break;
+            }
+        }
+        // An error of syntax, or in what is not looked into.
+        if !has_first {
+            let diagnostic = diagnose(first, &self.shown, &self.text, KEYS);
+            wrong.insert(0, Wrong { key: String::new(), diagnostic });
+        }
+        wrong
+    }
+}
+
+/// What is in a file.
+enum Found {
+    /// A setting: the keys that lead to it, and what it is set to.
+    Setting(Vec<Key>, Node),
+    /// A key that was there before: the whole of it, and where.
+    Twice(String, At),
+}
+
+/// Takes what stands below `keys` apart.
+fn settings_in(node: Node, keys: &mut Vec<Key>, found: &mut Vec<Found>) {
+    let path = dotted(keys);
+    let section = path.is_empty()
+        || path == "postgres.parameters"
+        || settings::find(&path).is_some_and(|setting| setting.section);
+    // What a target is may be said one way or another, and each is a setting.
+    let one = |entries: &[(Key, Node)]| match entries {
+        [((part, _), _)] => settings::all().iter().any(|it| it.key == format!("{path}.{part}")),
+        _ => false,
+    };
+    match node.value {
+        Value::Map(entries) if section || one(&entries) => {
+            let mut seen = HashSet::new();
+            for (key, node) in entries {
+                if seen.insert(key.0.clone()) {
+                    keys.push(key);
+                    settings_in(node, keys, found);
+                    keys.pop();
+                } else {
+                    let (part, at) = key;
+                    found.push(Found::Twice(
+                        if path.is_empty() { part } else { format!("{path}.{part}") },
+                        at,
+                    ));
+                }
+            }
+        }
+        _ => found.push(Found::Setting(keys.clone(), node)),
+    }
+}
+
+/// The whole key.
+fn dotted(keys: &[Key]) -> String {
+    keys.iter().map(|(part, _)| part.as_str()).collect::<Vec<_>>().join(".")
+}
+
+/// Reads one setting; what is wrong with it is the key, where, and what.
+fn read_setting(keys: &[Key], node: Node) -> Result<Layer, Box<(String, At, Diagnostic)>> {
+    let value = if let Value::Text(text) = &node.value { Some(text.clone()) } else { None };
+    written::read(&node.below(keys)).map_err(|error| {
+        let (error, at) = *error;
+        let key = dotted(keys);
+        let is_key = keys.last().is_some_and(|(_, key_at)| *key_at == at);
+        let help = help(&key, value.as_deref(), is_key);
+        let mut diagnostic = explain(&error, &help);
+        if let serde_yaml::Error::SerdeUnknownField { field, expected, .. } = error.without_snippet()
+            && similar(field, expected.iter().copied()).is_none()
+            && let Some(meant) = settings::meant(field)
+        {
+            diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
+        }
+        Box::new((key, at, diagnostic))
+    })
+}
+
+/// What to do about a wrong `value` of `key`, or about the key itself.
+fn help(key: &str, value: Option<&str>, is_key: bool) -> String {
+    let Some(setting) = settings::find(key) else { return KEYS.to_owned() };
+    let more = format!("`pgk explain {}`", setting.key);
+    if setting.section {
+        return format!("{more} lists the settings in it");
+    }
+    if is_key && setting.key == "postgres.parameters" {
+        return "correct the parameter's name, or take it out".to_owned();
+    }
+    let words = setting.words();
+    // Of a list, there is no telling which one is meant.
+    let value = value.filter(|value| !value.contains(','));
+    if let Some(word) = value.and_then(|value| similar(value, words.iter().map(|(word, _)| word.as_str()))) {
+        return format!("did you mean `{word}`?");
+    }
+    match setting.example().map(settings::inline) {
+        Some(example) if words.is_empty() && example.len() <= 40 => {
+            format!("for example `{}: {example}`; {more} says more", setting.name())
+        }
+        _ => format!("{more} says more"),
+    }
 }
 
 /// Where a user finds what a configuration may hold.
-const KEYS: &str = "`pgk gen --help` lists every key";
+const KEYS: &str = "`pgk explain` lists every key";
 
 /// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
 pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
-    explain(error, help).at(in_file(path, text, error.location()))
+    explain(error, help).at(in_file(path, text, at(error)))
 }
 
-/// What is at `location` in the file `path`, whose text is `text`.
-fn in_file(path: &str, text: &str, location: Option<Location>) -> Place {
-    let position = location.and_then(|location| {
-        let (line, column) =
-            (usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?);
-        Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned()))
-    });
+/// Where an error is.
+fn at(error: &serde_yaml::Error) -> Option<At> {
+    let location = error.location()?;
+    Some((usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?))
+}
+
+/// What is at `at` in the file `path`, whose text is `text`.
+fn in_file(path: &str, text: &str, at: Option<At>) -> Place {
+    let position = at
+        .and_then(|(line, column)| Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned())));
     Place::File { path: path.to_owned(), position }
 }
 
@@ -135,7 +331,7 @@ fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     use serde_yaml::Error as E;
     match error.without_snippet() {
         E::SerdeUnknownField { field, expected, .. } => {
-            let help = match similar(field, expected) {
+            let help = match similar(field, expected.iter().copied()) {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => format!("the keys here are {}", expected.join(", ")),
             };
@@ -164,49 +360,45 @@ fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     }
 }
 
-/// The key that was probably meant by `field`.
-fn similar(field: &str, keys: &[&'static str]) -> Option<&'static str> {
+/// The one of `words` that was probably meant by `word`.
+pub(crate) fn similar<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 40;
     const ALIKE: f64 = 0.85;
-    let likeness = |key: &str| strsim::jaro_winkler(field, key);
-    let best = keys.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (field.len() <= LONGEST && likeness(best) > ALIKE).then_some(best)
+    if word.len() > LONGEST {
+        return None;
+    }
+    let likeness = |other: &str| strsim::jaro_winkler(word, other);
+    let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > ALIKE).then_some(best)
 }
 
-fn split_set(argument: &str) -> Result<(&str, &str), Diagnostic> {
+fn split_set(argument: &str) -> Result<(&str, &str), Box<Wrong>> {
     argument.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-        Diagnostic::new("a setting is KEY=VALUE")
+        let diagnostic = Diagnostic::new("a setting is KEY=VALUE")
             .at(Place::argument("--set", argument, 0))
-            .help("for example --set replicas=3 or --set postgres.parameters.work_mem=16MB")
+            .help("for example --set replicas=3 or --set postgres.parameters.work_mem=16MB");
+        Box::new(Wrong { key: String::new(), diagnostic })
     })
 }
 
 /// Reads `value` as if the file had it at `key`, whose parts are separated by dots. A parameter's name
-/// may hold a dot itself, so all that follows `postgres.parameters.` is one part.
-fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<Layer, Diagnostic> {
-    const PARAMETERS: &str = "postgres.parameters.";
-    let parts: Vec<&str> = match key.strip_prefix(PARAMETERS) {
+/// may hold a dot itself, so all that follows `postgres.parameters.` is one part. The `argument` of `--set` has the
+/// key in it, which an error can point to; that of another flag is the value.
+fn read_argument(flag: &str, argument: &str, key: &str, value: &str) -> Result<Layer, Box<Wrong>> {
+    let parts: Vec<&str> = match key.strip_prefix("postgres.parameters.") {
         Some(parameter) => vec!["postgres", "parameters", parameter],
         None => key.split('.').collect(),
     };
-    let tree = parts.iter().rev().fold(Json::from(value), |tree, part| Json::from_iter([(*part, tree)]));
-    // JSON is YAML: one reader, and so one set of messages, for files and arguments.
-    parse(&tree.to_string()).map_err(|error| {
-        let diagnostic = explain(&error, KEYS);
-        let wrong = wrong_part(argument, key, value, &diagnostic.what);
-        diagnostic.at(Place::argument(flag, argument, wrong))
+    let mut column = 0;
+    let mut keys = Vec::new();
+    for part in parts {
+        keys.push((part.to_owned(), (1, column)));
+        if flag == "--set" {
+            column += part.chars().count() + 1;
+        }
+    }
+    read_setting(&keys, Node::text(value, (1, column))).map_err(|error| {
+        let (key, (_, column), diagnostic) = *error;
+        Box::new(Wrong { key, diagnostic: diagnostic.at(Place::argument(flag, argument, column)) })
     })
-}
-
-/// Where in `argument` the part is that `message` quotes, in characters from 0: the value, or a part of
-/// the key.
-fn wrong_part(argument: &str, key: &str, value: &str, message: &str) -> usize {
-    let quoted = message.split('`').nth(1);
-    let in_key = quoted.filter(|quoted| *quoted != value).and_then(|quoted| key.find(quoted));
-    let bytes = match in_key {
-        Some(at) => at,
-        // A message that quotes nothing is of the kind of value that the key takes.
-        None => argument.len() - value.len(),
-    };
-    argument.get(..bytes).map_or(0, |before| before.chars().count())
 }

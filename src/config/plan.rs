@@ -16,13 +16,20 @@ use crate::error::Diagnostic;
 pub(super) struct Conflict {
     /// The setting that is in the way of the others.
     pub(super) key: String,
+    /// The others, or the section that they are in: where one of them is wrong, nothing can be said.
+    pub(super) others: &'static [&'static str],
     /// What is wrong, and what to do.
     pub(super) diagnostic: Diagnostic,
 }
 
 impl Conflict {
-    pub(super) fn new(key: impl Into<String>, what: impl Into<String>, help: &str) -> Self {
-        Self { key: key.into(), diagnostic: Diagnostic::new(what).help(help) }
+    pub(super) fn new(
+        key: impl Into<String>,
+        others: &'static [&'static str],
+        what: impl Into<String>,
+        help: &str,
+    ) -> Self {
+        Self { key: key.into(), others, diagnostic: Diagnostic::new(what).help(help) }
     }
 }
 
@@ -191,47 +198,47 @@ impl Plan {
         }
     }
 
-    /// What is wrong with settings that are each right on their own; `None` where nothing is.
-    pub(super) fn conflict(&self) -> Option<Conflict> {
-        let say = |key: &str, what, help| Some(Conflict::new(key, what, help));
+    /// What is wrong with settings that are each right on their own.
+    pub(super) fn conflicts(&self) -> Vec<Conflict> {
+        const STRATEGY: &[&str] = &["q2.strategy"];
+        let mut conflicts = Vec::new();
+        let mut say = |key: &str, what, help| conflicts.push(Conflict::new(key, STRATEGY, what, help));
         match (self.q2.strategy, self.q2.durability) {
-            (Strategy::Restore, Durability::Asynchronous) => {
-                return say(
-                    "q2.durability",
-                    "with q2.strategy `restore`, q2.durability is `strict` or `available`",
-                    "a primary that acknowledges what the store does not have yet is what this strategy rules out",
+            (Strategy::Restore, Durability::Asynchronous) => say(
+                "q2.durability",
+                "with q2.strategy `restore`, q2.durability is `strict` or `available`",
+                "a primary that acknowledges what the store does not have yet is what this strategy rules out",
+            ),
+            (Strategy::Promote, Durability::Available) => say(
+                "q2.durability",
+                "q2.durability `available` is for q2.strategy `restore` alone",
+                "`synchronous` is what comes close to it: a primary left alone goes on",
+            ),
+            _ => {}
+        }
+        if self.q2.strategy == Strategy::Restore {
+            if self.replicas == Replicas::NONE {
+                say(
+                    "replicas",
+                    "with q2.strategy `restore`, there must be a replica",
+                    "set replicas to 1 or more: they are asked whether they hold data before an empty database is made",
                 );
             }
-            (Strategy::Promote, Durability::Available) => {
-                return say(
-                    "q2.durability",
-                    "q2.durability `available` is for q2.strategy `restore` alone",
-                    "`synchronous` is what comes close to it: a primary left alone goes on",
+            let store = |name: &str| matches!(name, "synchronous_standby_names" | "summarize_wal");
+            for name in self.parameters(store) {
+                say(
+                    &format!("postgres.parameters.{name}"),
+                    "with q2.strategy `restore`, pgk sets synchronous_standby_names and summarize_wal itself",
+                    "take them out of postgres.parameters: the store relies on them",
                 );
             }
-            (Strategy::Promote, _) => return None,
-            (Strategy::Restore, _) => {}
         }
-        if self.replicas == Replicas::NONE {
-            return say(
-                "replicas",
-                "with q2.strategy `restore`, there must be a replica",
-                "set replicas to 1 or more: they are asked whether they hold data before an empty database is made",
-            );
-        }
-        let store = |name: &str| matches!(name, "synchronous_standby_names" | "summarize_wal");
-        self.parameter(store).and_then(|name| {
-            say(
-                &format!("postgres.parameters.{name}"),
-                "with q2.strategy `restore`, pgk sets synchronous_standby_names and summarize_wal itself",
-                "take them out of postgres.parameters: the store relies on them",
-            )
-        })
+        conflicts
     }
 
-    /// The first of the user's parameters that is one of these.
-    pub(super) fn parameter(&self, these: impl Fn(&str) -> bool) -> Option<&str> {
-        self.postgres.parameters.keys().map(ParameterName::as_str).find(|name| these(name))
+    /// The user's parameters that are among these.
+    pub(super) fn parameters(&self, these: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+        self.postgres.parameters.keys().map(ParameterName::as_str).filter(move |name| these(name))
     }
 
     fn set_amounts(&mut self, kind: &'static str, amounts: Option<Amounts>) {

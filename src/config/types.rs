@@ -1,14 +1,24 @@
 //! The values that a configuration is made of. Each checks itself once, when it is read; what holds one
 //! afterwards need not ask again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex_lite::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value as Json, json};
 
-/// Makes a type out of a checked string: read from any scalar, as it stands in the file.
+/// Makes a type out of a checked string, read from any scalar, as it stands in the file: the most bytes that
+/// it may have, the pattern of the whole of it, and the rule as a user is told it. One pattern serves the reader
+/// and the JSON Schema. What a pattern cannot say comes after: keywords for the schema, and a check.
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $longest:literal, $pattern:expr, $rule:expr) => {
+        checked_text!($(#[$doc])* $name, $longest, $pattern, $rule, {}, |_| Ok(()));
+    };
+    ($(#[$doc:meta])* $name:ident, $longest:literal, $pattern:expr, $rule:expr, $keywords:tt, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         pub struct $name(String);
@@ -18,13 +28,21 @@ macro_rules! checked_text {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// What the whole text must match.
+            fn pattern() -> String {
+                format!("^(?:{})$", $pattern)
+            }
         }
 
         impl FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
-                let check: fn(&str) -> Result<(), String> = $check;
-                check(text).map(|()| Self(text.to_owned()))
+                static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&$name::pattern()).ok());
+                let fits = text.len() <= $longest && PATTERN.as_ref().is_some_and(|it| it.is_match(text));
+                check(fits, $rule)?;
+                let more: fn(&str) -> Result<(), String> = $check;
+                more(text).map(|()| Self(text.to_owned()))
             }
         }
 
@@ -34,13 +52,36 @@ macro_rules! checked_text {
             }
         }
 
-        from_scalar!($name);
+        from_scalar!($name, || {
+            let mut schema = json!({
+                "type": "string",
+                "maxLength": $longest,
+                "pattern": $name::pattern(),
+                "patternErrorMessage": $rule,
+            });
+            if let (Json::Object(schema), Json::Object(more)) = (&mut schema, json!($keywords)) {
+                schema.extend(more);
+            }
+            schema
+        });
     };
 }
 
-/// Lets a type be read from any scalar by its `FromStr`, whose message becomes the error.
+/// Lets a type be read from any scalar by its `FromStr`, whose message becomes the error, and says the same
+/// in JSON Schema.
 macro_rules! from_scalar {
-    ($name:ident) => {
+    ($name:ident, $schema:expr) => {
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let schema: fn() -> Json = $schema;
+                Schema::try_from(schema()).unwrap_or_default()
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
@@ -62,74 +103,79 @@ checked_text!(
     /// The instance's name, the prefix of its objects' names. Services take it, so it is an RFC 1035
     /// label; 40 characters leave room for `-primary`, a revision hash and an ordinal.
     Name,
-    |text| dns_label(text, 40, true)
+    40,
+    "[a-z]([a-z0-9-]*[a-z0-9])?",
+    "a name has at most 40 lowercase letters, digits and `-`, starts with a letter and does not end with `-`"
 );
 checked_text!(
     /// A namespace: an RFC 1123 label.
     Namespace,
-    |text| dns_label(text, 63, false)
+    63,
+    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+    "a name has at most 63 lowercase letters, digits and `-`, starts with a letter or digit and does not end with `-`"
 );
 checked_text!(
     /// A `StorageClass`: an RFC 1123 subdomain.
     StorageClass,
-    |text| {
-        let fits = text.len() <= 253 && text.split('.').all(|label| dns_label(label, 253, false).is_ok());
-        check(fits, "a storage class name is made of lowercase letters, digits, `-` and `.`")
-    }
+    253,
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*",
+    "a storage class name is made of lowercase letters, digits, `-` and `.`"
 );
 checked_text!(
     /// A container image, with its tag or digest.
     Image,
-    |text| {
-        let fits = text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b))
-            && text.len() <= 255;
-        check(fits, "an image looks like `docker.io/library/postgres:17`")
-    }
+    255,
+    "[A-Za-z0-9][A-Za-z0-9._/:@-]*",
+    "an image looks like `docker.io/library/postgres:17`"
 );
 checked_text!(
     /// The application's database.
     Database,
-    |text| identifier(text, &["postgres", "template0", "template1"])
+    63,
+    IDENTIFIER,
+    IDENTIFIER_RULE,
+    {"not": {"pattern": "^(pg_.*|postgres|template0|template1)$"}},
+    |text| not_taken(text, &["postgres", "template0", "template1"])
 );
 checked_text!(
     /// The application's role.
     User,
-    |text| identifier(text, &["postgres", "replicator", "public", "none"])
+    63,
+    IDENTIFIER,
+    IDENTIFIER_RULE,
+    {"not": {"pattern": "^(pg_.*|postgres|replicator|public|none)$"}},
+    |text| not_taken(text, &["postgres", "replicator", "public", "none"])
 );
 checked_text!(
     /// A Kubernetes quantity above zero, for example `500m` or `1Gi`.
     Quantity,
-    |text| {
-        let digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let (whole, rest) = text.split_at(text.len() - digits.len());
-        let (fraction, unit) = match rest.strip_prefix('.') {
-            None => ("", rest),
-            Some(rest) => rest.split_at(rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len()),
-        };
-        let known = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].contains(&unit);
-        let positive = whole.bytes().chain(fraction.bytes()).any(|b| b != b'0');
-        let fits = !whole.is_empty() && text.len() <= 20 && (!rest.starts_with('.') || !fraction.is_empty());
-        check(fits && known && positive, "a quantity is a number above 0 with a unit, such as `500m`, `512Mi` or `8Gi`")
-    }
+    20,
+    r"([0-9]*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)([mkMGTPE]|[KMGTPE]i)?",
+    "a quantity is a number above 0 with a unit, such as `500m`, `512Mi` or `8Gi`",
+    {
+        "type": ["string", "number"],
+        "exclusiveMinimum": 0,
+        "x-unit": "bytes, or cores for cpu; m is a thousandth, k, M, G, T, P, E go by 1000 and Ki, Mi, Gi, Ti, Pi, Ei by 1024",
+    },
+    |_| Ok(())
 );
 checked_text!(
     /// An amount of memory or disk in PostgreSQL's units, for example `64MB`.
     PgSize,
-    |text| {
-        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let digits = text.len() - unit.len();
-        let fits = (1..=9).contains(&digits) && ["kB", "MB", "GB", "TB"].contains(&unit);
-        check(fits, "a size is a whole number with `kB`, `MB`, `GB` or `TB`, such as `64MB`")
-    }
+    11,
+    "[0-9]{1,9}(kB|MB|GB|TB)",
+    "a size is a whole number with `kB`, `MB`, `GB` or `TB`, such as `64MB`",
+    {"x-unit": "bytes; kB, MB, GB and TB go by 1024"},
+    |_| Ok(())
 );
 checked_text!(
     /// What a PostgreSQL parameter is set to, as in `postgresql.conf` but without quotes.
     ParameterValue,
-    |text| {
-        let fits = text.len() <= 8192 && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
-        check(fits, "a parameter's value is text of at most 8192 bytes without control characters")
-    }
+    8192,
+    r"[^\x00-\x08\x0b-\x1f\x7f-\x9f]*",
+    "a parameter's value is text of at most 8192 bytes without control characters",
+    {"type": ["string", "number", "boolean"]},
+    |_| Ok(())
 );
 
 /// A PostgreSQL parameter's name, in lower case.
@@ -178,6 +224,10 @@ const PRESET: [&str; 20] = [
     "wal_segment_size",
 ];
 
+/// What a parameter's name looks like: a word, or an extension's name and a word.
+const PARAMETER: &str = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$";
+const PARAMETER_RULE: &str = "a parameter's name is made of letters, digits and `_`, such as `work_mem`";
+
 impl ParameterName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -188,12 +238,9 @@ impl ParameterName {
 impl FromStr for ParameterName {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let word = |part: &str| {
-            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        };
-        let fits = text.len() <= 63 && text.split('.').count() <= 2 && text.split('.').all(word);
-        check(fits, "a parameter's name is made of letters, digits and `_`, such as `work_mem`")?;
+        static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(PARAMETER).ok());
+        let fits = text.len() <= 63 && PATTERN.as_ref().is_some_and(|it| it.is_match(text));
+        check(fits, PARAMETER_RULE)?;
         let name = text.to_ascii_lowercase();
         check(!PRESET.contains(&name.as_str()), "PostgreSQL shows this parameter, but it cannot be set")?;
         match RESERVED.iter().find(|(reserved, _)| *reserved == name) {
@@ -203,7 +250,25 @@ impl FromStr for ParameterName {
     }
 }
 
-from_scalar!(ParameterName);
+from_scalar!(ParameterName, || {
+    let refused = RESERVED.iter().map(|(name, _)| *name).chain(PRESET).map(any_case);
+    json!({
+        "type": "string",
+        "maxLength": 63,
+        "pattern": PARAMETER,
+        "patternErrorMessage": PARAMETER_RULE,
+        "not": {"pattern": format!("^({})$", refused.collect::<Vec<_>>().join("|"))},
+    })
+});
+
+/// The pattern of a word whose case does not count: JSON Schema knows no flags.
+fn any_case(word: &str) -> String {
+    let letter = |c: char| match c.to_ascii_uppercase() {
+        upper if upper == c => c.to_string(),
+        upper => format!("[{upper}{c}]"),
+    };
+    word.chars().map(letter).collect()
+}
 
 /// PostgreSQL's major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -235,15 +300,15 @@ impl FromStr for Version {
     }
 }
 
-from_scalar!(Version);
+from_scalar!(Version, || json!({"enum": [17, 18]}));
 
 /// Makes an enum out of the words that a key may be set to.
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident, $rule:literal, $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+) => {
+    ($(#[$doc:meta])* $name:ident, $rule:literal, $($(#[doc = $meaning:literal])+ $variant:ident = $word:literal),+) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
+            $($(#[doc = $meaning])+ #[serde(rename = $word)] $variant),+
         }
 
         impl $name {
@@ -265,8 +330,16 @@ macro_rules! choice {
             }
         }
 
-        from_scalar!($name);
+        from_scalar!($name, || choice_schema(&[$(($word, concat!($($meaning),+))),+]));
     };
+}
+
+/// The JSON Schema of these words, each with its meaning. YAML reads `true` and `false` as booleans.
+fn choice_schema(words: &[(&str, &str)]) -> Json {
+    let word = |word: &str| word.parse().map_or_else(|_| Json::from(word), |it: bool| it.into());
+    let (words, meanings): (Vec<_>, Vec<_>) =
+        words.iter().map(|(it, meaning)| (word(it), meaning.trim())).unzip();
+    json!({"enum": words, "enumDescriptions": meanings})
 }
 
 choice!(
@@ -342,7 +415,7 @@ impl FromStr for Replicas {
     }
 }
 
-from_scalar!(Replicas);
+from_scalar!(Replicas, || json!({"type": "integer", "minimum": 0, "maximum": Replicas::MOST}));
 
 /// How many base backups are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -363,7 +436,7 @@ impl FromStr for Backups {
     }
 }
 
-from_scalar!(Backups);
+from_scalar!(Backups, || json!({"type": "integer", "minimum": 1, "maximum": 30}));
 
 /// A time between two things that are done again and again, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -376,15 +449,21 @@ impl FromStr for Interval {
         const LONGEST: u32 = 30 * 86_400;
         match seconds(text, &[('m', 60), ('h', 3600), ('d', 86_400)]) {
             Some(seconds @ SHORTEST..=LONGEST) => Ok(Self(seconds)),
-            _ => {
-                Err("an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d"
-                    .to_owned())
-            }
+            _ => Err(INTERVAL_RULE.to_owned()),
         }
     }
 }
 
-from_scalar!(Interval);
+const INTERVAL_RULE: &str =
+    "an interval is a whole number with `m`, `h` or `d`, such as `6h`, from 1m to 30d";
+
+from_scalar!(Interval, || json!({
+    "type": "string",
+    // 43200 minutes, 720 hours, 30 days.
+    "pattern": "^0*(([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)m|([1-9][0-9]?|[1-6][0-9]{2}|7[01][0-9]|720)h|([1-9]|[12][0-9]|30)d)$",
+    "patternErrorMessage": INTERVAL_RULE,
+    "x-unit": "minutes (m), hours (h) or days (d)",
+}));
 
 mod archive;
 
@@ -405,25 +484,11 @@ fn check(fits: bool, rule: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(rule.to_owned()) }
 }
 
-fn dns_label(text: &str, longest: usize, letter_first: bool) -> Result<(), String> {
-    let start = |c: char| c.is_ascii_lowercase() || (!letter_first && c.is_ascii_digit());
-    let fits = text.len() <= longest
-        && text.starts_with(start)
-        && !text.ends_with('-')
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    let first = if letter_first { "a letter" } else { "a letter or digit" };
-    check(
-        fits,
-        &format!(
-            "a name has at most {longest} lowercase letters, digits and `-`, starts with {first} and does not end with `-`"
-        ),
-    )
-}
-
 /// PostgreSQL takes any text of up to 63 bytes as an identifier; longer ones it would silently cut.
-fn identifier(text: &str, taken: &[&str]) -> Result<(), String> {
-    let fits = !text.is_empty() && text.len() <= 63 && !text.chars().any(char::is_control);
-    check(fits, "a name in PostgreSQL has 1 to 63 bytes and no control characters")?;
+const IDENTIFIER: &str = r"[^\x00-\x1f\x7f-\x9f]+";
+const IDENTIFIER_RULE: &str = "a name in PostgreSQL has 1 to 63 bytes and no control characters";
+
+fn not_taken(text: &str, taken: &[&str]) -> Result<(), String> {
     check(!text.starts_with("pg_"), "PostgreSQL keeps names that start with `pg_` to itself")?;
     check(!taken.contains(&text), "PostgreSQL or pgk uses this name itself")
 }
@@ -432,12 +497,36 @@ fn identifier(text: &str, taken: &[&str]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    pub(super) fn fits<T: FromStr>(good: &[&str], bad: &[&str]) {
+    /// The reader and the JSON Schema take what is good, and neither takes what is bad.
+    pub(super) fn fits<T: FromStr + JsonSchema>(good: &[&str], bad: &[&str]) {
+        fits_but_for_the_schema::<T>(good, bad, &[]);
+    }
+
+    /// The same; the schema cannot say what is wrong with the `unsaid`.
+    pub(super) fn fits_but_for_the_schema<T: FromStr + JsonSchema>(
+        good: &[&str],
+        bad: &[&str],
+        unsaid: &[&str],
+    ) {
+        let schema = SchemaGenerator::default().into_root_schema_for::<T>();
+        let schema = jsonschema::validator_for(schema.as_value()).unwrap();
+        // As YAML reads a scalar.
+        let value = |text: &str| match serde_json::from_str(text) {
+            Ok(value @ (Json::Number(_) | Json::Bool(_))) => value,
+            _ => Json::from(text),
+        };
         for text in good {
             assert!(text.parse::<T>().is_ok(), "{text} is good");
+            assert!(schema.is_valid(&value(text)), "{text} is good for the schema");
+        }
+        for text in bad.iter().chain(unsaid) {
+            assert!(text.parse::<T>().is_err(), "{text} is bad");
         }
         for text in bad {
-            assert!(text.parse::<T>().is_err(), "{text} is bad");
+            assert!(!schema.is_valid(&value(text)), "{text} is bad for the schema");
+        }
+        for text in unsaid {
+            assert!(schema.is_valid(&value(text)), "the schema says what is wrong with {text}");
         }
     }
 
@@ -457,11 +546,16 @@ mod tests {
         );
         fits::<PgSize>(&["64MB", "1GB"], &["", "64", "MB", "64Mi", "1.5GB"]);
         fits::<ParameterName>(
-            &["work_mem", "pg_stat_statements.track"],
+            &["work_mem", "pg_stat_statements.track", "DateStyle"],
             &["", "port", "PORT", "a.b.c", "a-b", "a = b", "wal_segment_size"],
         );
-        fits::<ParameterValue>(&["", "off", "it's\n"], &["a\0", "\u{1b}[0m", &"x".repeat(8193)]);
-        fits::<Replicas>(&["0", "12"], &["", "13", "-1", "two", "1.0"]);
+        fits_but_for_the_schema::<ParameterValue>(
+            &["", "off", "it's\n", "1.5", "true"],
+            &["a\0", "\u{1b}[0m", &"x".repeat(8193)],
+            // It counts characters.
+            &[&"é".repeat(5000)],
+        );
+        fits_but_for_the_schema::<Replicas>(&["0", "12"], &["", "13", "-1", "two"], &["1.0"]);
         fits::<Backups>(&["1", "30"], &["", "0", "31", "-1"]);
         fits::<Interval>(&["1m", "6h", "30d"], &["", "6", "0h", "31d", "h", "1.5h", "+6h", "99999999999h"]);
         fits::<Version>(&["17", "18"], &["16", "017", ""]);

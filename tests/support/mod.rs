@@ -74,3 +74,18 @@ pub fn pgk_error<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(code: i32, argument
     assert!(output.stdout.is_empty(), "nothing half-written");
     stderr
 }
+
+/// What is shown on a terminal where `sh` runs `line`; `None` without python3, but for CI, which has it.
+pub fn on_a_terminal(line: &str, variables: &[(&str, &str)]) -> Option<String> {
+    let spawn = "import pty, sys; sys.exit(pty.spawn(['sh', '-c', sys.argv[1]]) >> 8)";
+    let mut python = Command::new("python3");
+    python.args(["-c", spawn, line]).env("TERM", "xterm").env_remove("NO_COLOR").stdin(Stdio::null());
+    match python.envs(variables.iter().copied()).output() {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs python3: {error}");
+            println!("skipped: no python3 on this machine");
+            None
+        }
+    }
+}

@@ -1,14 +1,25 @@
 //! The values that an archive's configuration is made of.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use regex_lite::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
+use serde_json::{Value as Json, json};
+use time::Date;
 use time::macros::format_description;
 
-use super::{check, seconds, shown};
+use super::{any_case, check, choice_schema, seconds, shown};
+
+/// The pattern of a host's name.
+macro_rules! host {
+    () => {
+        r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+    };
+}
 
 /// Where backups and WAL are kept: the kinds of repository that pgBackRest knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,6 +76,20 @@ impl<'de> Deserialize<'de> for Repos {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Repos {
+    fn schema_name() -> Cow<'static, str> {
+        "Repos".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kind = RepoKind::json_schema(generator);
+        json_schema!({"anyOf": [
+            {"type": "array", "items": kind, "minItems": 1, "maxItems": 4, "uniqueItems": true},
+            kind,
+        ]})
     }
 }
 
@@ -125,192 +150,126 @@ choice!(
 checked_text!(
     /// The path inside every repository.
     RepoPath,
-    |text| {
-        let part = |part: &str| {
-            !matches!(part, "" | "." | "..") && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        let fits = text.len() <= 200 && text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
-        check(fits, "a path in a repository starts with `/` and is made of letters, digits, `.`, `_` and `-`, such as `/pgk/pg`")
-    }
+    200,
+    // No part is `.` or `..`.
+    r"(/([A-Za-z0-9_-]|\.[A-Za-z0-9_-]|\.\.[A-Za-z0-9._-])[A-Za-z0-9._-]*)+",
+    "a path in a repository starts with `/` and is made of letters, digits, `.`, `_` and `-`, such as `/pgk/pg`"
 );
 checked_text!(
     /// A bucket of S3 or of Google Cloud Storage.
     Bucket,
-    |text| {
-        let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let fits = (3..=222).contains(&text.len())
-            && text.starts_with(edge)
-            && text.ends_with(edge)
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
-        check(fits, "a bucket's name has 3 or more lowercase letters, digits, `.`, `_` and `-`")
-    }
+    222,
+    "[a-z0-9][a-z0-9._-]+[a-z0-9]",
+    "a bucket's name has 3 or more lowercase letters, digits, `.`, `_` and `-`"
 );
 checked_text!(
     /// Where a service answers: a host, and the port if it is not the usual one.
     Endpoint,
-    |text| {
-        let (host, port) = text.split_once(':').unwrap_or((text, "443"));
-        let fits = is_host(host) && port.parse::<Port>().is_ok();
-        check(fits, "an endpoint is a host, and a port if need be, without a scheme, such as `s3.eu-west-3.amazonaws.com` or `minio.example:9000`")
-    }
+    253,
+    concat!(
+        host!(),
+        "(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    ),
+    "an endpoint is a host, and a port if need be, without a scheme, such as `s3.eu-west-3.amazonaws.com` or `minio.example:9000`"
 );
 checked_text!(
     /// A host.
     HostName,
-    |text| check(is_host(text), "a host is a name such as `backup.example`, or an IPv4 address")
+    253,
+    host!(),
+    "a host is a name such as `backup.example`, or an IPv4 address"
 );
 checked_text!(
     /// A region of S3.
     Region,
-    |text| {
-        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        check(fits, "a region is made of letters, digits and `-`, such as `us-east-1`")
-    }
+    64,
+    "[A-Za-z0-9-]+",
+    "a region is made of letters, digits and `-`, such as `us-east-1`"
 );
 checked_text!(
     /// A storage account of Azure.
     Account,
-    |text| {
-        let fits = (3..=24).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        check(fits, "a storage account's name has 3 to 24 lowercase letters and digits")
-    }
+    24,
+    "[a-z0-9]{3,}",
+    "a storage account's name has 3 to 24 lowercase letters and digits"
 );
 checked_text!(
     /// A container of a storage account.
     Container,
-    |text| {
-        let fits = (3..=63).contains(&text.len())
-            && !text.starts_with('-')
-            && !text.ends_with('-')
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        check(fits, "a container's name has 3 to 63 lowercase letters, digits and `-`")
-    }
+    63,
+    "[a-z0-9][a-z0-9-]+[a-z0-9]",
+    "a container's name has 3 to 63 lowercase letters, digits and `-`"
 );
 checked_text!(
     /// Who logs in by SFTP.
     SftpUser,
-    |text| {
-        let fits = text.len() <= 32
-            && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        check(fits, "a user's name has at most 32 letters, digits, `.`, `_` and `-`, and starts with a letter")
-    }
+    32,
+    "[A-Za-z_][A-Za-z0-9._-]*",
+    "a user's name has at most 32 letters, digits, `.`, `_` and `-`, and starts with a letter"
 );
 checked_text!(
     /// The SHA-256 of an SSH host key.
     Fingerprint,
-    |text| {
-        let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        check(fits, "a fingerprint is the host key's SHA-256 in 64 hexadecimal digits: ssh-keyscan -t ed25519 HOST | awk '{print $3}' | base64 -d | sha256sum")
-    }
+    64,
+    "[0-9a-f]{64}",
+    "a fingerprint is the host key's SHA-256 in 64 hexadecimal digits: ssh-keyscan -t ed25519 HOST | awk '{print $3}' | base64 -d | sha256sum"
 );
 checked_text!(
     /// The lines of an SSH `known_hosts` file.
     KnownHosts,
-    |text| {
-        let fits = plain_lines(text) && text.lines().any(|line| line.split_whitespace().count() >= 3);
-        check(fits, "known hosts are lines as `ssh-keyscan HOST` prints them")
-    }
+    65_536,
+    // One of them has three words.
+    r"([ -~]*\n)* *[!-~]+ +[!-~]+ +[!-~][ -~]*(\n[\n -~]*)?",
+    "known hosts are lines as `ssh-keyscan HOST` prints them"
 );
 checked_text!(
     /// Certificates of authorities, in PEM.
     Certificates,
-    |text| check(
-        plain_lines(text) && is_pem(text),
-        "an authority is a certificate in PEM, from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`"
-    )
+    65_536,
+    // Around them, comments and empty lines.
+    r"((#[ -~]*| *)\n)*(-----BEGIN CERTIFICATE----- *\n([A-Za-z0-9+/=]* *\n)*-----END CERTIFICATE----- *(\n((#[ -~]*| *)\n)*|$))+(#[ -~]*| *)",
+    "an authority is a certificate in PEM, from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`"
 );
 checked_text!(
-    /// A point in time, with its zone.
+    /// A point in time, with its zone: the form that both PostgreSQL and pgBackRest take.
     Moment,
-    |text| check(is_moment(text), "a point in time is a day of the calendar, a time and a zone, such as `2026-11-24 10:00:00+01`")
+    40,
+    r"[2-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?[+-](0[0-9]|1[0-5])(:[0-5][0-9])?",
+    MOMENT_RULE,
+    {},
+    |text| {
+        let day = |text: &str| Date::parse(text, format_description!(version = 2, "[year]-[month]-[day]"));
+        check(text.get(..10).is_some_and(|text| day(text).is_ok()), MOMENT_RULE)
+    }
 );
 checked_text!(
     /// A position in the WAL.
     Lsn,
-    |text| {
-        let half = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let fits = text.split_once('/').is_some_and(|(high, low)| half(high) && half(low));
-        check(fits, "a WAL position looks like `0/16B3740`")
-    }
+    17,
+    "[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}",
+    "a WAL position looks like `0/16B3740`"
 );
 checked_text!(
     /// The name of a restore point, as `pg_create_restore_point` was given it.
     RestorePoint,
-    |text| {
-        let fits = (1..=63).contains(&text.len()) && text.trim() == text && !text.chars().any(char::is_control);
-        check(fits, "a restore point's name has 1 to 63 bytes, no control characters, and no space around it")
-    }
+    63,
+    r"[^\x00-\x1f\x7f-\x9f]+",
+    RESTORE_POINT_RULE,
+    {"not": {"pattern": r"^\s|\s$"}},
+    |text| check(text.trim() == text, RESTORE_POINT_RULE)
 );
 checked_text!(
     /// The label of a backup set.
     BackupSet,
-    |text| {
-        let stamp = |text: &str| {
-            text.split_once('-').is_some_and(|(date, time)| is_number(date, 8) && is_number(time, 6))
-        };
-        let fits = match text.split_once('F') {
-            Some((full, "")) => stamp(full),
-            Some((full, rest)) => {
-                let rest = rest.strip_prefix('_').and_then(|rest| rest.strip_suffix(['D', 'I']));
-                stamp(full) && rest.is_some_and(stamp)
-            }
-            None => false,
-        };
-        check(fits, "a backup set is a label that `pgbackrest info` shows, such as `20261124-100000F`")
-    }
+    33,
+    "[0-9]{8}-[0-9]{6}F(_[0-9]{8}-[0-9]{6}[DI])?",
+    "a backup set is a label that `pgbackrest info` shows, such as `20261124-100000F`"
 );
 
-fn is_number(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_host(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
-}
-
-/// A file's text of not too many plain lines.
-fn plain_lines(text: &str) -> bool {
-    text.len() <= 1 << 16 && text.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic())
-}
-
-fn is_pem(text: &str) -> bool {
-    let (mut inside, mut certificates) = (false, 0);
-    for line in text.lines().map(str::trim_end) {
-        match (inside, line) {
-            (false, "-----BEGIN CERTIFICATE-----") => inside = true,
-            (true, "-----END CERTIFICATE-----") => {
-                inside = false;
-                certificates += 1;
-            }
-            (false, line) if line.is_empty() || line.starts_with('#') => {}
-            (true, line) if line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)) => {}
-            _ => return false,
-        }
-    }
-    !inside && certificates > 0
-}
-
-/// `YYYY-MM-DD HH:MM:SS`, a fraction if need be, and a zone: the form that both PostgreSQL and pgBackRest take.
-fn is_moment(text: &str) -> bool {
-    const FORM: &[BorrowedFormatItem<'_>] = format_description!(
-        version = 2,
-        "[year]-[month]-[day] [hour]:[minute]:[second][optional [.[subsecond]]][offset_hour sign:mandatory][optional [:[offset_minute]]]"
-    );
-    const HOURS_OF_ZONES: i8 = 15;
-    // Not more than microseconds, and a year from 2000 on, without a sign.
-    let fraction = text.split_once('.').and_then(|(_, rest)| rest.find(['+', '-'])).unwrap_or_default();
-    text.starts_with(|digit: char| ('2'..='9').contains(&digit))
-        && fraction <= 6
-        && OffsetDateTime::parse(text, FORM)
-            .is_ok_and(|moment| moment.offset().whole_hours().abs() <= HOURS_OF_ZONES)
-}
+const MOMENT_RULE: &str =
+    "a point in time is a day of the calendar, a time and a zone, such as `2026-11-24 10:00:00+01`";
+const RESTORE_POINT_RULE: &str =
+    "a restore point's name has 1 to 63 bytes, no control characters, and no space around it";
 
 /// A TCP port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -344,7 +303,7 @@ impl FromStr for Port {
     }
 }
 
-from_scalar!(Port);
+from_scalar!(Port, || json!({"type": "integer", "minimum": 1, "maximum": 65535}));
 
 impl Endpoint {
     /// The host, and the port where one is given.
@@ -363,29 +322,34 @@ impl FromStr for ArchiveTimeout {
     fn from_str(text: &str) -> Result<Self, String> {
         match seconds(text, &[('s', 1), ('m', 60), ('h', 3600)]) {
             Some(seconds @ 1..=3600) => Ok(Self(seconds)),
-            _ => Err(
-                "the archive's timeout is a whole number with `s`, `m` or `h`, such as `60s`, from 1s to 1h"
-                    .to_owned(),
-            ),
+            _ => Err(TIMEOUT_RULE.to_owned()),
         }
     }
 }
 
-from_scalar!(ArchiveTimeout);
+const TIMEOUT_RULE: &str =
+    "the archive's timeout is a whole number with `s`, `m` or `h`, such as `60s`, from 1s to 1h";
+
+from_scalar!(ArchiveTimeout, || json!({
+    "type": "string",
+    "pattern": "^0*(([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)s|([1-9]|[1-5][0-9]|60)m|1h)$",
+    "patternErrorMessage": TIMEOUT_RULE,
+    "x-unit": "seconds (s), minutes (m) or hours (h)",
+}));
 
 /// When something is done, in the five fields of cron; or never.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Schedule(Option<String>);
 
+const SCHEDULE_RULE: &str = "a schedule is `none`, a word such as `@daily`, or the five fields of cron (minute, hour, day of the month, month, day of the week from 0 to 6), such as `0 1 * * 0`";
+const LONGEST_SCHEDULE: usize = 100;
+const NAMED: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+const MONTHS: &[&str] = &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const DAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
 impl FromStr for Schedule {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        const RULE: &str = "a schedule is `none`, a word such as `@daily`, or the five fields of cron (minute, hour, day of the month, month, day of the week from 0 to 6), such as `0 1 * * 0`";
-        const NAMED: [&str; 7] =
-            ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
-        const MONTHS: &[&str] =
-            &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
-        const DAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
         if text.trim().is_empty() || text == "none" {
             return Ok(Self(None));
         }
@@ -402,9 +366,33 @@ impl FromStr for Schedule {
             }
             _ => false,
         };
-        check(fits && text.len() <= 100, RULE)?;
+        check(fits && text.len() <= LONGEST_SCHEDULE, SCHEDULE_RULE)?;
         Ok(Self(Some(text.to_owned())))
     }
+}
+
+/// All but that a range goes upwards, which JSON Schema cannot say.
+fn schedule_schema() -> Json {
+    let field = |number: &str, names: &[&str]| {
+        let names = names.iter().map(|name| any_case(&name.to_ascii_lowercase()));
+        let value = names.fold(format!("0*{number}"), |all, name| format!("{all}|{name}"));
+        let part =
+            format!(r"([*?]|({value})(-({value}))?)(/0*([1-9][0-9]?|1[0-9]{{2}}|2[0-4][0-9]|25[0-5]))?");
+        format!("{part}(,{part})*")
+    };
+    let fields = [
+        field("[1-5]?[0-9]", &[]),
+        field("(1?[0-9]|2[0-3])", &[]),
+        field("([1-9]|[12][0-9]|3[01])", &[]),
+        field("([1-9]|1[0-2])", MONTHS),
+        field("[0-6]", DAYS),
+    ];
+    json!({
+        "type": "string",
+        "maxLength": LONGEST_SCHEDULE,
+        "pattern": format!("^( *|none|{}| *{} *)$", NAMED.join("|"), fields.join(" +")),
+        "patternErrorMessage": SCHEDULE_RULE,
+    })
 }
 
 /// Whether a field of cron is one that Kubernetes takes.
@@ -428,7 +416,7 @@ fn cron(field: &str, lowest: u8, highest: u8, names: &[&str]) -> bool {
     })
 }
 
-from_scalar!(Schedule);
+from_scalar!(Schedule, schedule_schema);
 
 /// Up to where a cluster that has lost everything is restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -505,26 +493,68 @@ impl<'de> Deserialize<'de> for Target {
     }
 }
 
+impl JsonSchema for Target {
+    fn schema_name() -> Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        /// A schema, with what it means.
+        fn of<T: JsonSchema>(generator: &mut SchemaGenerator, meaning: &str, example: &str) -> Schema {
+            let mut schema = T::json_schema(generator);
+            schema.insert("description".to_owned(), meaning.into());
+            schema.insert("examples".to_owned(), json!([example]));
+            schema
+        }
+        json_schema!({"anyOf": [
+            {"const": "none"},
+            {
+                "type": "object",
+                "properties": {
+                    "time": of::<Moment>(generator, "To a moment.", "2026-11-24 10:00:00+01"),
+                    "lsn": of::<Lsn>(generator, "To a position in the WAL.", "0/16B3740"),
+                    "name": of::<RestorePoint>(
+                        generator,
+                        "To a restore point, by the name that `pg_create_restore_point` was given.",
+                        "before-the-sale"
+                    ),
+                    "set": of::<BackupSet>(generator, "To the end of a backup, by its label.", "20261124-100000F"),
+                },
+                "additionalProperties": false,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]})
+    }
+}
+
 checked_text!(
     /// The timeline along which a target is looked for.
     TargetTimeline,
+    10,
+    "latest|current|0*[1-9][0-9]*",
+    TIMELINE_RULE,
+    {"type": ["string", "integer"], "minimum": 1, "maximum": u32::MAX},
     |text| {
-        let number = text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u32>().is_ok_and(|number| number > 0);
-        check(matches!(text, "latest" | "current") || number, "the timeline is `latest`, `current` or a number")
+        let fits = matches!(text, "latest" | "current") || text.parse::<u32>().is_ok();
+        check(fits, TIMELINE_RULE)
     }
 );
 
+const TIMELINE_RULE: &str = "the timeline is `latest`, `current` or a number";
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::fits;
+    use super::super::tests::{fits, fits_but_for_the_schema};
     use super::*;
 
     #[test]
     fn each_type_checks_itself() {
-        fits::<Repos>(
-            &["posix", "s3,posix", "posix, s3, gcs, azure"],
-            &["", "posix,posix", "nfs", "posix,", "posix,s3,gcs,azure,sftp"],
-        );
+        fits::<Repos>(&["posix", "sftp"], &["", "posix,posix", "nfs", "posix,", "posix,s3,gcs,azure,sftp"]);
+        // For the command line; the schema wants a list of several.
+        for list in ["s3,posix", "posix, s3, gcs, azure"] {
+            assert!(list.parse::<Repos>().is_ok(), "{list} is good");
+        }
         fits::<RepoPath>(
             &["/a", "/pgk/pg", "/a.b/-c_"],
             &["", "/", "a", "/a/", "/a//b", "/../a", "/a b", "/é"],
@@ -545,7 +575,7 @@ mod tests {
                 "-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----",
             ],
         );
-        fits::<Moment>(
+        fits_but_for_the_schema::<Moment>(
             &[
                 "2026-11-24 10:00:00+01",
                 "2026-11-24 10:00:00.123456-03:30",
@@ -558,7 +588,6 @@ mod tests {
                 "2026-11-24",
                 "2026-13-24 10:00:00+01",
                 "2026-11-24 25:00:00+01",
-                "2026-02-29 10:00:00+01",
                 "1999-11-24 10:00:00+01",
                 "+2026-11-24 10:00:00+01",
                 "2026-11-24 10:00:00.1234567+01",
@@ -573,6 +602,7 @@ mod tests {
                 "now+01",
                 "2026-11-24 10:00:00.+01",
             ],
+            &["2026-02-29 10:00:00+01", "2026-11-31 10:00:00+01"],
         );
         fits::<Lsn>(&["0/16B3740", "A/0"], &["", "0", "0/", "/0", "0/123456789", "g/0"]);
         fits::<BackupSet>(
@@ -580,7 +610,7 @@ mod tests {
             &["", "latest", "20261124-100000", "20261124-100000F_", "20261124-100000D"],
         );
         fits::<ArchiveTimeout>(&["1s", "60s", "5m", "1h"], &["", "0s", "60", "2h", "-1s", "1.5m", "3601s"]);
-        fits::<Schedule>(
+        fits_but_for_the_schema::<Schedule>(
             &["none", "", "0 1 * * 0", "*/15 0-6,22 1 JAN-mar mon", "@daily", "5/10 * ? * *"],
             &[
                 "0 1 * *",
@@ -590,10 +620,11 @@ mod tests {
                 "@never",
                 "a * * * *",
                 "*/0 * * * *",
-                "6-1 * * * *",
                 "0 1 * * MON-",
                 "0\n1 * * *",
+                "*/256 * * * *",
             ],
+            &["6-1 * * * *"],
         );
         fits::<TargetTimeline>(&["latest", "current", "3"], &["", "0", "0x3", "newest"]);
         fits::<Port>(&["1", "65535"], &["", "0", "65536", "+1", "x"]);
