@@ -9,6 +9,7 @@ macro_rules! templates {
 }
 
 templates! {
+    "common/Kustomization"
     "common/apply-roles.sh"
     "common/clone.sh"
     "common/common.sh"

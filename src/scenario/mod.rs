@@ -249,14 +249,15 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>)
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
-    // For the README's table of files.
+    // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
         Lang::En => english,
     };
-    let mut others = vec![Document { path: "README.md".to_owned(), ..render(&renderer, readme)? }];
+    let readme = Document { path: "README.md".to_owned(), ..render(&renderer, readme)? };
+    let mut others = vec![readme, render(&renderer, "common/Kustomization")?];
     if let Some(containerfile) = scenario.containerfile {
         others.push(render(&renderer, containerfile)?);
     }
