@@ -24,6 +24,8 @@ pub enum Command {
     Gen(Gen),
     /// Print the Secrets with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
+    /// Check manifests, rendered or edited by hand: each as its Kubernetes type, and the links between them.
+    Check(Check),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
     #[cfg(feature = "drill")]
     Drill(Box<crate::drill::Arguments>),
@@ -49,6 +51,19 @@ pub struct Gen {
     /// Put the Secret with fresh random passwords in front of the stream, for a try in one line.
     #[arg(long, conflicts_with = "output")]
     pub with_secret: bool,
+}
+
+/// Arguments of `pgk check`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECKED)]
+pub struct Check {
+    /// A folder, of which the files are read that `kubectl apply -f` takes (.yaml, .yml, .json, not those of folders
+    /// in it); a file; or `-` for standard input.
+    #[arg(value_name = "DIR|FILE")]
+    pub path: PathBuf,
+    /// An object that the cluster has from elsewhere, and so may be referred to; may be repeated.
+    #[arg(long, value_name = "KIND/NAME")]
+    pub outside: Vec<String>,
 }
 
 /// Arguments of `pgk secret`.
@@ -195,6 +210,14 @@ Precedence, each over the ones before it: the defaults, the file, each --set in 
 of its own such as --namespace. Parameters and resources are merged key by key.
 
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
+
+const CHECKED: &str = "\
+Found are unknown fields, values of a wrong type, labels and names that the API server refuses, and what it accepts
+and never makes work: a Service that selects no pod, a ConfigMap's key or a port that is not there, two objects of one
+name. The Secrets that `pgk secret` prints are known; what else comes from elsewhere is told by --outside. Kinds that
+pgk does not know, such as those of a CustomResourceDefinition, are named and not checked.
+
+Exit status: 0 nothing is wrong; 1 something is; 2 there is nothing to check.";
 
 const SECRETS: &str = "\
 What `pgk secret q3` takes from the environment, for the repositories that need it:

@@ -1,10 +1,12 @@
 //! One file a command, each thin: it calls the pipeline's steps in order.
 
+mod check;
 #[cfg(feature = "drill")]
 mod drill;
 mod generate;
 mod secret;
 
+pub use check::check;
 #[cfg(feature = "drill")]
 pub use drill::drill;
 pub use generate::generate;

@@ -88,7 +88,7 @@ fn document(plan: &Plan, template: &str, keys: Keys) -> anyhow::Result<Document>
     };
     let text = Renderer::new(&values, Vec::new())?.render(template)?;
     let document = Document { path: "secret.yaml".to_owned(), text };
-    let findings = manifest::check(std::slice::from_ref(&document), &External { secrets: &[] });
+    let findings = manifest::check(std::slice::from_ref(&document), &External::default());
     anyhow::ensure!(findings.is_empty(), "the rendered Secret is wrong, which is a defect of pgk");
     Ok(document)
 }

@@ -131,7 +131,7 @@ fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
 }
 
 /// What is wrong and what to do, in the user's words rather than the parser's.
-fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
+pub(crate) fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     use serde_yaml::Error as E;
     match error.without_snippet() {
         E::SerdeUnknownField { field, expected, .. } => {
@@ -165,7 +165,7 @@ fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
 }
 
 /// The key that was probably meant by `field`.
-fn similar(field: &str, keys: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn similar(field: &str, keys: &[&'static str]) -> Option<&'static str> {
     const LONGEST: usize = 40;
     const ALIKE: f64 = 0.85;
     let likeness = |key: &str| strsim::jaro_winkler(field, key);

@@ -283,7 +283,8 @@ fn check(plan: &Plan, archive: Option<&Archive>, rendered: Rendered) -> anyhow::
         secrets.push((&names.backrest, &backrest_keys));
         secrets.push((&names.backrest_tls, &TLS_KEYS));
     }
-    let findings = manifest::check(&rendered.manifests, &External { secrets: &secrets });
+    let findings =
+        manifest::check(&rendered.manifests, &External { secrets: &secrets, ..External::default() });
     if findings.is_empty() {
         return Ok(rendered);
     }
