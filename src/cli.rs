@@ -42,7 +42,8 @@ pub struct Gen {
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,
-    /// Write a folder of numbered files with a README, instead of a stream to stdout.
+    /// Write a folder of numbered files with a README, instead of a stream to stdout. For several instances, a folder
+    /// each in it, of the instance's name.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Write into a folder that holds files of somebody else; those of the same name are replaced.
@@ -96,9 +97,10 @@ pub enum Which {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 pub struct Config {
-    /// The configuration file (YAML); `-` is standard input. Without it, the defaults.
+    /// The configuration file (YAML); `-` is standard input. Without it, the defaults. Several describe an instance
+    /// each, and so does each *.yaml of a folder.
     #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
     /// Set a key over the file's; may be repeated, the last one counts. Example: --set replicas=3
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -126,19 +128,20 @@ pub struct Config {
     pub restore_to: Option<String>,
 }
 
-impl From<Config> for Sources {
-    fn from(config: Config) -> Self {
+impl Config {
+    /// What is set over each file.
+    pub(crate) fn sources(self, archive: bool) -> Sources {
         let flags = [
-            ("--name", "name", config.name),
-            ("--namespace", "namespace", config.namespace),
-            ("--lang", "lang", config.lang),
-            ("--replicas", "replicas", config.replicas),
-            ("--strategy", "q2.strategy", config.strategy),
-            ("--backrest-repo", "q3.repos", config.backrest_repo),
-            ("--restore-to", "q3.restore.target.time", config.restore_to),
+            ("--name", "name", self.name),
+            ("--namespace", "namespace", self.namespace),
+            ("--lang", "lang", self.lang),
+            ("--replicas", "replicas", self.replicas),
+            ("--strategy", "q2.strategy", self.strategy),
+            ("--backrest-repo", "q3.repos", self.backrest_repo),
+            ("--restore-to", "q3.restore.target.time", self.restore_to),
         ];
         let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
-        Self { file: config.file, set: config.set, flags, archive: false }
+        Sources { file: None, set: self.set, flags, archive }
     }
 }
 
@@ -205,6 +208,11 @@ Configuration, all of it optional, with the defaults:
     azure: {account, container: NAME-backups, endpoint: blob.core.windows.net, key-type: shared}
                                or sas
     sftp: {host, user, port: 22, host-fingerprint, known-hosts}             one of the last two
+
+With several files, or a folder of them, --set and the flags hold for every instance. All files are read and
+checked before the first instance is rendered; each is then rendered, checked and written whole, one after the
+other, so what stops it later, such as a full disk, leaves those before it whole and those after it as they were.
+A folder of an instance that has no file any more is left alone.
 
 Precedence, each over the ones before it: the defaults, the file, each --set in the order given, a flag
 of its own such as --namespace. Parameters and resources are merged key by key.

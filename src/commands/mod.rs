@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "drill")]
 mod drill;
 mod generate;
+mod instances;
 mod secret;
 
 pub use check::check;

@@ -10,9 +10,10 @@ use rcgen::{
 };
 use serde::Serialize;
 
+use super::instances::Instances;
 use crate::cli::{Secret, Which};
+use crate::config::Plan;
 use crate::config::types::{AzureKey, Namespace};
-use crate::config::{self, Plan, Sources};
 use crate::emit;
 use crate::error::Diagnostic;
 use crate::manifest::{self, External};
@@ -37,8 +38,11 @@ pub fn secret(arguments: Secret) -> anyhow::Result<()> {
         .scenario
         .as_deref()
         .is_some_and(|id| scenario::all().get(id).is_some_and(|scenario| scenario.archive));
-    let plan = config::load(&Sources { archive, ..arguments.config.into() })?;
-    super::print(&emit::stream(&documents(&plan, archive, arguments.only)?))
+    let mut all = Vec::new();
+    for plan in Instances::load(arguments.config, archive)?.plans {
+        all.extend(documents(&plan, archive, arguments.only)?);
+    }
+    super::print(&emit::stream(&all))
 }
 
 /// The Secrets of `plan`'s instance: with an archive all three, if the second is needed.

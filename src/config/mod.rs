@@ -72,6 +72,12 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     }
 }
 
+/// Where `key` was set last; `None` where nobody did, or where its file cannot be read again.
+pub fn place(key: &str, sources: &Sources) -> Option<Place> {
+    let file = sources.file.as_deref().filter(|path| *path != Path::new("-"));
+    place::of(key, sources, file.and_then(|path| File::read(path).ok()).as_ref())
+}
+
 /// A configuration file.
 struct File {
     /// Its path, as an error shows it.

@@ -30,16 +30,10 @@ pub const LIST: &str = ".pgk-files";
 /// A [`Diagnostic`] if the folder, or a file to be written, is there and pgk did not write it, unless
 /// `force`; a failure of the file system. The folder is then as it was.
 pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyhow::Result<Vec<String>> {
-    if folder.is_file() {
-        let place = Place::File { path: folder.display().to_string(), position: None };
-        return Err(Diagnostic::new("this is a file, not a folder")
-            .at(place)
-            .help("choose another path")
-            .into());
-    }
+    refuse(folder, force)?;
     let earlier = read_list(folder)?;
-    if !force {
-        refuse_foreign(folder, documents, earlier.as_ref())?;
+    if let Some(earlier) = earlier.as_ref().filter(|_| !force) {
+        refuse_foreign(folder, documents, earlier)?;
     }
     let stale = stale(folder, documents, &earlier.unwrap_or_default())?;
 
@@ -79,30 +73,43 @@ fn read_list(folder: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> 
     Ok(Some(text.lines().filter_map(entry).collect()))
 }
 
+/// Refuses a folder that pgk may not write to, as far as it shows before anything is rendered.
+///
+/// # Errors
+/// A [`Diagnostic`] if it is a file, or a folder that holds something and that pgk did not write, unless `force`.
+pub fn refuse(folder: &Path, force: bool) -> anyhow::Result<()> {
+    let place = || Place::File { path: folder.display().to_string(), position: None };
+    if folder.is_file() {
+        return Err(Diagnostic::new("this is a file, not a folder")
+            .at(place())
+            .help("choose another path")
+            .into());
+    }
+    if force || read_list(folder)?.is_some() {
+        return Ok(());
+    }
+    let empty = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(Diagnostic::new(format!("cannot write there: {error}")).at(place()).into());
+        }
+    };
+    if empty {
+        return Ok(());
+    }
+    Err(Diagnostic::new("the folder is not empty, and pgk did not write it")
+        .at(place())
+        .help("choose another folder, or add --force: files of the same name are then replaced, others left alone")
+        .into())
+}
+
 fn refuse_foreign(
     folder: &Path,
     documents: &[&Document],
-    earlier: Option<&BTreeMap<String, String>>,
+    earlier: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let place = |path: PathBuf| Place::File { path: path.display().to_string(), position: None };
-    let Some(earlier) = earlier else {
-        let empty = match fs::read_dir(folder) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => {
-                return Err(Diagnostic::new(format!("cannot write there: {error}"))
-                    .at(place(folder.into()))
-                    .into());
-            }
-        };
-        if empty {
-            return Ok(());
-        }
-        return Err(Diagnostic::new("the folder is not empty, and pgk did not write it")
-            .at(place(folder.into()))
-            .help("choose another folder, or add --force: files of the same name are then replaced, others left alone")
-            .into());
-    };
     let foreign = documents
         .iter()
         .find(|document| !earlier.contains_key(&document.path) && folder.join(&document.path).exists());

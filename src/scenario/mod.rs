@@ -100,6 +100,15 @@ pub struct Names {
 }
 
 impl Names {
+    /// Every name.
+    pub fn all(&self) -> impl Iterator<Item = String> {
+        let names = serde_json::to_value(self).unwrap_or_default();
+        let names = names
+            .as_object()
+            .map(|names| names.values().filter_map(Json::as_str).map(str::to_owned).collect());
+        names.unwrap_or_else(Vec::new).into_iter()
+    }
+
     /// The names of the instance `name`.
     pub fn of(name: &str) -> Self {
         let with = |suffix: &str| format!("{name}-{suffix}");
