@@ -24,6 +24,8 @@ pub enum Command {
     Gen(Gen),
     /// Print the Secrets with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
+    /// Show what `pgk gen SCENARIO -o DIR` would change, and what of it cannot be applied in place.
+    Diff(Diff),
     /// Check manifests, rendered or edited by hand: each as its Kubernetes type, and the links between them.
     Check(Check),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
@@ -52,6 +54,27 @@ pub struct Gen {
     /// Put the Secret with fresh random passwords in front of the stream, for a try in one line.
     #[arg(long, conflicts_with = "output")]
     pub with_secret: bool,
+}
+
+/// Arguments of `pgk diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFFERENCE)]
+pub struct Diff {
+    /// The scenario.
+    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
+    pub scenario: String,
+    /// The folder that `pgk gen SCENARIO -o DIR` wrote.
+    #[arg(value_name = "DIR")]
+    #[cfg_attr(feature = "drill", arg(required_unless_present = "live"))]
+    #[cfg_attr(not(feature = "drill"), arg(required = true))]
+    pub folder: Option<PathBuf>,
+    /// Compare with the cluster of the current context instead, by a server-side dry run that changes nothing.
+    #[cfg(feature = "drill")]
+    #[arg(long, conflicts_with = "folder")]
+    pub live: bool,
+    /// The configuration and the changes to it.
+    #[command(flatten)]
+    pub config: Config,
 }
 
 /// Arguments of `pgk check`.
@@ -218,6 +241,12 @@ Precedence, each over the ones before it: the defaults, the file, each --set in 
 of its own such as --namespace. Parameters and resources are merged key by key.
 
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
+
+const DIFFERENCE: &str = "\
+Standard output is a unified diff; what was edited by hand since pgk wrote it is marked. Standard error warns of what
+`kubectl apply` then cannot do in place, such as another size of the volumes of a StatefulSet, and says how to do it.
+
+Exit status: 0 nothing differs; 1 something does; 2 the command line, the configuration or the folder is wrong.";
 
 const CHECKED: &str = "\
 Found are unknown fields, values of a wrong type, labels and names that the API server refuses, and what it accepts

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Gen(arguments) => commands::generate(arguments),
         Command::Secret(arguments) => commands::secret(arguments),
+        Command::Diff(arguments) => commands::diff(arguments),
         Command::Check(arguments) => commands::check(&arguments),
         #[cfg(feature = "drill")]
         Command::Drill(arguments) => commands::drill(&arguments),

@@ -1,6 +1,7 @@
 //! One file a command, each thin: it calls the pipeline's steps in order.
 
 mod check;
+mod diff;
 #[cfg(feature = "drill")]
 mod drill;
 mod generate;
@@ -8,6 +9,7 @@ mod instances;
 mod secret;
 
 pub use check::check;
+pub use diff::diff;
 #[cfg(feature = "drill")]
 pub use drill::drill;
 pub use generate::generate;

@@ -57,6 +57,53 @@ pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyh
     Ok(stale.changed)
 }
 
+/// A file of a folder that [`write_folder`] would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// What it holds; `None` where there is none.
+    pub before: Option<String>,
+    /// What it would hold; `None` where it is no longer rendered.
+    pub after: Option<String>,
+    /// Whether somebody changed it since pgk wrote it, or pgk never did. One that is no longer rendered is then left
+    /// alone.
+    pub edited: bool,
+}
+
+/// What [`write_folder`] would change in `folder`, in the order of the documents, and what is removed last.
+///
+/// # Errors
+/// As for [`write_folder`], without `force`.
+pub fn changes(folder: &Path, documents: &[&Document]) -> anyhow::Result<Vec<Change>> {
+    let earlier = read_list(folder)?.unwrap_or_default();
+    let refused = refuse(folder, false).and_then(|()| refuse_foreign(folder, documents, &earlier));
+    refused.map_err(|error| match error.downcast::<Diagnostic>() {
+        Ok(diagnostic) => {
+            diagnostic.help("give a folder that pgk wrote: `pgk gen -o` refuses this one too").into()
+        }
+        Err(error) => error,
+    })?;
+    let mut changes = Vec::new();
+    let rendered = documents.iter().map(|document| (&document.path, Some(&document.text)));
+    let removed = earlier.keys().filter(|name| documents.iter().all(|document| document.path != **name));
+    for (name, after) in rendered.chain(removed.map(|name| (name, None))) {
+        let path = folder.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        if bytes.as_deref() == after.map(String::as_bytes) {
+            continue;
+        }
+        let edited = bytes.as_ref().is_some_and(|bytes| earlier.get(name) != Some(&checksum(bytes)));
+        let before = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        changes.push(Change { name: name.clone(), before, after: after.cloned(), edited });
+    }
+    Ok(changes)
+}
+
 /// The files that pgk wrote and their checksums; `None` where it never wrote.
 fn read_list(folder: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(LIST);

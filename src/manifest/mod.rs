@@ -16,6 +16,7 @@ mod pods;
 mod references;
 mod selectors;
 mod typed;
+mod update;
 mod yaml;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 use std::fmt;
 
 pub use files::{File, Manifests};
+pub use update::{Obstacle, obstacles};
 
 use crate::render::Document;
 
