@@ -52,6 +52,10 @@ pub enum Command {
     Completion(Completion),
     /// Print a page of the manual, as `man` reads it.
     Man(Man),
+    /// Show what `pgk gen SCENARIO -o DIR` would change, and what of it cannot be applied in place.
+    Diff(Diff),
+    /// Check manifests, rendered or edited by hand: each as its Kubernetes type, and the links between them.
+    Check(Check),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
     #[cfg(feature = "drill")]
     Drill(Box<crate::drill::Arguments>),
@@ -68,7 +72,8 @@ pub struct Gen {
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,
-    /// Write a folder of numbered files with a README, instead of a stream to stdout.
+    /// Write a folder of numbered files with a README, instead of a stream to stdout. For several instances, a folder
+    /// each in it, of the instance's name.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Write into a folder that holds files of somebody else; those of the same name are replaced.
@@ -113,6 +118,40 @@ pub struct Man {
     pub command: Option<String>,
 }
 
+/// Arguments of `pgk diff`.
+#[derive(Debug, Args)]
+#[command(after_help = DIFFERENCE)]
+pub struct Diff {
+    /// The scenario.
+    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
+    pub scenario: String,
+    /// The folder that `pgk gen SCENARIO -o DIR` wrote.
+    #[arg(value_name = "DIR")]
+    #[cfg_attr(feature = "drill", arg(required_unless_present = "live"))]
+    #[cfg_attr(not(feature = "drill"), arg(required = true))]
+    pub folder: Option<PathBuf>,
+    /// Compare with the cluster of the current context instead, by a server-side dry run that changes nothing.
+    #[cfg(feature = "drill")]
+    #[arg(long, conflicts_with = "folder")]
+    pub live: bool,
+    /// The configuration and the changes to it.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// Arguments of `pgk check`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECKED)]
+pub struct Check {
+    /// A folder, of which the files are read that `kubectl apply -f` takes (.yaml, .yml, .json, not those of folders
+    /// in it); a file; or `-` for standard input.
+    #[arg(value_name = "DIR|FILE")]
+    pub path: PathBuf,
+    /// An object that the cluster has from elsewhere, and so may be referred to; may be repeated.
+    #[arg(long, value_name = "KIND/NAME")]
+    pub outside: Vec<String>,
+}
+
 /// Arguments of `pgk secret`.
 #[derive(Debug, Args)]
 #[command(after_help = SECRETS)]
@@ -143,9 +182,10 @@ pub enum Which {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 pub struct Config {
-    /// The configuration file (YAML); `-` is standard input. Without it, the defaults.
+    /// The configuration file (YAML); `-` is standard input. Without it, the defaults. Several describe an instance
+    /// each, and so does each *.yaml of a folder.
     #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Vec<PathBuf>,
     /// Set a key over the file's; may be repeated, the last one counts. Example: --set replicas=3
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -184,21 +224,22 @@ pub const FLAGS: [(&str, &str); 7] = [
     ("--restore-to", "q3.restore.target.time"),
 ];
 
-impl From<Config> for Sources {
-    fn from(config: Config) -> Self {
+impl Config {
+    /// What is set over each file, for this scenario if there is one.
+    pub(crate) fn sources(self, scenario: Option<&'static str>) -> Sources {
         // In the order of FLAGS.
         let values = [
-            config.name,
-            config.namespace,
-            config.lang,
-            config.replicas,
-            config.strategy,
-            config.backrest_repo,
-            config.restore_to,
+            self.name,
+            self.namespace,
+            self.lang,
+            self.replicas,
+            self.strategy,
+            self.backrest_repo,
+            self.restore_to,
         ];
         let flags = FLAGS.into_iter().zip(values);
         let flags = flags.filter_map(|((flag, key), value)| Some((flag, key, value?))).collect();
-        Self { file: config.file, set: config.set, flags, scenario: None }
+        Sources { file: None, set: self.set, flags, scenario }
     }
 }
 
@@ -208,7 +249,26 @@ more; `pgk init` writes a commented file to begin with. Precedence, each over th
 the file, each --set in the order given, a flag of its own such as --namespace. Parameters and resources are
 merged key by key.
 
+With several files, or a folder of them, --set and the flags hold for every instance. All files are read and
+checked before the first instance is rendered; each is then rendered, checked and written whole, one after the
+other, so what stops it later, such as a full disk, leaves those before it whole and those after it as they were.
+A folder of an instance that has no file any more is left alone.
+
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
+
+const DIFFERENCE: &str = "\
+Standard output is a unified diff; what was edited by hand since pgk wrote it is marked. Standard error warns of what
+`kubectl apply` then cannot do in place, such as another size of the volumes of a StatefulSet, and says how to do it.
+
+Exit status: 0 nothing differs; 1 something does; 2 the command line, the configuration or the folder is wrong.";
+
+const CHECKED: &str = "\
+Found are unknown fields, values of a wrong type, labels and names that the API server refuses, and what it accepts
+and never makes work: a Service that selects no pod, a ConfigMap's key or a port that is not there, two objects of one
+name. The Secrets that `pgk secret` prints are known; what else comes from elsewhere is told by --outside. Kinds that
+pgk does not know, such as those of a CustomResourceDefinition, are named and not checked.
+
+Exit status: 0 nothing is wrong; 1 something is; 2 there is nothing to check.";
 
 const SECRETS: &str = "\
 What `pgk secret q3` takes from the environment, for the repositories that need it:

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Schema => commands::schema(),
         Command::Completion(arguments) => commands::completion(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
+        Command::Diff(arguments) => commands::diff(arguments),
+        Command::Check(arguments) => commands::check(&arguments),
         #[cfg(feature = "drill")]
         Command::Drill(arguments) => commands::drill(&arguments),
     };

@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value as Json, json};
 use support::{ARCHIVES, config_files, pgk_stdout};
 
 /// The name of a file without its ending.
@@ -74,6 +75,21 @@ fn folder(path: &Path) -> Vec<(String, String)> {
     files
 }
 
+/// Nothing that is no manifest may look like one: `kubectl apply -f` would take it.
+#[test]
+fn what_ends_like_a_manifest_is_one() {
+    for (_, name, _) in TP8 {
+        let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tp8").join(name);
+        for (name, _) in folder(&checked_in) {
+            let manifest = name.starts_with(|c: char| c.is_ascii_digit()) && name.ends_with(".yaml");
+            assert!(
+                manifest || ["README.md", "Containerfile", "Kustomization", ".pgk-files"].contains(&&*name),
+                "{name}"
+            );
+        }
+    }
+}
+
 /// `just tp8` renders it again.
 #[test]
 fn tp8_is_what_pgk_renders() {
@@ -102,7 +118,13 @@ fn a_folder_holds_the_stream_and_its_readme_names_every_file() {
         let manifests: Vec<_> = files.iter().filter(|(name, _)| name.contains(".yaml")).collect();
         let stream: String = manifests.iter().flat_map(|(_, text)| ["---\n", text]).collect();
         assert_eq!(stream, pgk_stdout([what, &["--set", setting]].concat()));
-        let readme = &files.iter().find(|(name, _)| name == "README.md").expect("a README").1;
+        let text = |wanted| &files.iter().find(|(name, _)| name == wanted).expect("the file").1;
+        let kustomization: Json = serde_yaml::from_str(text("Kustomization")).expect("YAML");
+        let names: Vec<_> = manifests.iter().map(|(name, _)| name).collect();
+        assert_eq!(kustomization["resources"], json!(names));
+        assert!(text(".pgk-files").contains("  Kustomization\n"));
+        let readme = text("README.md");
+        assert!(readme.contains("| `Kustomization` |"), "README of {what:?} {setting}");
         for (name, _) in manifests {
             assert!(
                 readme.contains(&format!("`{name}`")),

@@ -1,13 +1,18 @@
 //! One file a command, each thin: it calls the pipeline's steps in order.
 
+mod check;
+mod diff;
 #[cfg(feature = "drill")]
 mod drill;
 mod explain;
 mod generate;
 mod init;
+mod instances;
 mod manual;
 mod secret;
 
+pub use check::check;
+pub use diff::diff;
 #[cfg(feature = "drill")]
 pub use drill::drill;
 pub use explain::{explain, schema};

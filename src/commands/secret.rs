@@ -10,9 +10,10 @@ use rcgen::{
 };
 use serde::Serialize;
 
+use super::instances::Instances;
 use crate::cli::{Secret, Which};
+use crate::config::Plan;
 use crate::config::types::{AzureKey, Namespace};
-use crate::config::{self, Plan, Sources};
 use crate::emit;
 use crate::error::Diagnostic;
 use crate::manifest::{self, External};
@@ -35,9 +36,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub fn secret(arguments: Secret) -> anyhow::Result<()> {
     let scenario = arguments.scenario.as_deref().and_then(|id| scenario::all().get(id).copied());
     let archive = scenario.is_some_and(|scenario| scenario.archive);
-    let scenario = scenario.map(|scenario| scenario.id);
-    let plan = config::load(&Sources { scenario, ..arguments.config.into() })?;
-    super::print(&emit::stream(&documents(&plan, archive, arguments.only)?))
+    let mut all = Vec::new();
+    for plan in Instances::load(arguments.config, scenario)?.plans {
+        all.extend(documents(&plan, archive, arguments.only)?);
+    }
+    super::print(&emit::stream(&all))
 }
 
 /// The Secrets of `plan`'s instance: with an archive all three, if the second is needed.
@@ -87,7 +90,7 @@ fn document(plan: &Plan, template: &str, keys: Keys) -> anyhow::Result<Document>
     };
     let text = Renderer::new(&values, Vec::new())?.render(template)?;
     let document = Document { path: "secret.yaml".to_owned(), text };
-    let findings = manifest::check(std::slice::from_ref(&document), &External { secrets: &[] });
+    let findings = manifest::check(std::slice::from_ref(&document), &External::default());
     anyhow::ensure!(findings.is_empty(), "the rendered Secret is wrong, which is a defect of pgk");
     Ok(document)
 }

@@ -137,6 +137,12 @@ fn without_effect(sources: &Sources, plan: &Plan, wrong: &mut Vec<Wrong>) {
     }
 }
 
+/// Where `key` was set last; `None` where nobody did, or where its file cannot be read again.
+pub fn place(key: &str, sources: &Sources) -> Option<Place> {
+    let file = sources.file.as_deref().filter(|path| *path != Path::new("-"));
+    place::of(key, sources, file.and_then(|path| File::read(path).ok()).as_ref())
+}
+
 /// A configuration file.
 struct File {
     /// Its path, as an error shows it.
@@ -327,7 +333,7 @@ fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
 }
 
 /// What is wrong and what to do, in the user's words rather than the parser's.
-fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
+pub(crate) fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     use serde_yaml::Error as E;
     match error.without_snippet() {
         E::SerdeUnknownField { field, expected, .. } => {

@@ -30,16 +30,10 @@ pub const LIST: &str = ".pgk-files";
 /// A [`Diagnostic`] if the folder, or a file to be written, is there and pgk did not write it, unless
 /// `force`; a failure of the file system. The folder is then as it was.
 pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyhow::Result<Vec<String>> {
-    if folder.is_file() {
-        let place = Place::File { path: folder.display().to_string(), position: None };
-        return Err(Diagnostic::new("this is a file, not a folder")
-            .at(place)
-            .help("choose another path")
-            .into());
-    }
+    refuse(folder, force)?;
     let earlier = read_list(folder)?;
-    if !force {
-        refuse_foreign(folder, documents, earlier.as_ref())?;
+    if let Some(earlier) = earlier.as_ref().filter(|_| !force) {
+        refuse_foreign(folder, documents, earlier)?;
     }
     let stale = stale(folder, documents, &earlier.unwrap_or_default())?;
 
@@ -63,6 +57,56 @@ pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyh
     Ok(stale.changed)
 }
 
+/// A file of a folder that [`write_folder`] would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name.
+    pub name: String,
+    /// What it holds; `None` where there is none.
+    pub before: Option<String>,
+    /// What it would hold; `None` where it is no longer rendered.
+    pub after: Option<String>,
+    /// Whether somebody changed it since pgk wrote it, or pgk never did. One that is no longer rendered is then left
+    /// alone.
+    pub edited: bool,
+}
+
+/// What [`write_folder`] would change in `folder`, in the order of the documents, and what is removed last.
+///
+/// # Errors
+/// As for [`write_folder`], without `force`.
+pub fn changes(folder: &Path, documents: &[&Document]) -> anyhow::Result<Vec<Change>> {
+    let earlier = refuse(folder, false).and_then(|()| {
+        let earlier = read_list(folder)?.unwrap_or_default();
+        refuse_foreign(folder, documents, &earlier)?;
+        Ok(earlier)
+    });
+    let earlier = earlier.map_err(|error| match error.downcast::<Diagnostic>() {
+        Ok(diagnostic) => {
+            diagnostic.help("give a folder that pgk wrote: `pgk gen -o` refuses this one too").into()
+        }
+        Err(error) => error,
+    })?;
+    let mut changes = Vec::new();
+    let rendered = documents.iter().map(|document| (&document.path, Some(&document.text)));
+    let removed = earlier.keys().filter(|name| documents.iter().all(|document| document.path != **name));
+    for (name, after) in rendered.chain(removed.map(|name| (name, None))) {
+        let path = folder.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        if bytes.as_deref() == after.map(String::as_bytes) {
+            continue;
+        }
+        let edited = bytes.as_ref().is_some_and(|bytes| earlier.get(name) != Some(&checksum(bytes)));
+        let before = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        changes.push(Change { name: name.clone(), before, after: after.cloned(), edited });
+    }
+    Ok(changes)
+}
+
 /// The files that pgk wrote and their checksums; `None` where it never wrote.
 fn read_list(folder: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(LIST);
@@ -79,30 +123,43 @@ fn read_list(folder: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> 
     Ok(Some(text.lines().filter_map(entry).collect()))
 }
 
+/// Refuses a folder that pgk may not write to, as far as it shows before anything is rendered.
+///
+/// # Errors
+/// A [`Diagnostic`] if it is a file, or a folder that holds something and that pgk did not write, unless `force`.
+pub fn refuse(folder: &Path, force: bool) -> anyhow::Result<()> {
+    let place = || Place::File { path: folder.display().to_string(), position: None };
+    if folder.is_file() {
+        return Err(Diagnostic::new("this is a file, not a folder")
+            .at(place())
+            .help("choose another path")
+            .into());
+    }
+    if force || read_list(folder)?.is_some() {
+        return Ok(());
+    }
+    let empty = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(Diagnostic::new(format!("cannot write there: {error}")).at(place()).into());
+        }
+    };
+    if empty {
+        return Ok(());
+    }
+    Err(Diagnostic::new("the folder is not empty, and pgk did not write it")
+        .at(place())
+        .help("choose another folder, or add --force: files of the same name are then replaced, others left alone")
+        .into())
+}
+
 fn refuse_foreign(
     folder: &Path,
     documents: &[&Document],
-    earlier: Option<&BTreeMap<String, String>>,
+    earlier: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let place = |path: PathBuf| Place::File { path: path.display().to_string(), position: None };
-    let Some(earlier) = earlier else {
-        let empty = match fs::read_dir(folder) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => {
-                return Err(Diagnostic::new(format!("cannot write there: {error}"))
-                    .at(place(folder.into()))
-                    .into());
-            }
-        };
-        if empty {
-            return Ok(());
-        }
-        return Err(Diagnostic::new("the folder is not empty, and pgk did not write it")
-            .at(place(folder.into()))
-            .help("choose another folder, or add --force: files of the same name are then replaced, others left alone")
-            .into());
-    };
     let foreign = documents
         .iter()
         .find(|document| !earlier.contains_key(&document.path) && folder.join(&document.path).exists());

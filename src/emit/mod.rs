@@ -2,7 +2,7 @@
 
 mod folder;
 
-pub use folder::{LIST, write_folder};
+pub use folder::{Change, LIST, changes, refuse, write_folder};
 
 use crate::render::Document;
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod as PodObject, PodSpec, PodTemplateSpec, Secret,
@@ -19,7 +19,7 @@ use super::typed::Object;
 use super::{External, Finding, pods, selectors};
 
 /// Applies every rule.
-pub(super) fn check(objects: &[Object], external: &External<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn check(objects: &[&Object], external: &External<'_>, findings: &mut Vec<Finding>) {
     let set = Set::new(objects, external);
     duplicates(&set, findings);
     namespaces(&set, findings);
@@ -32,7 +32,9 @@ pub(super) fn check(objects: &[Object], external: &External<'_>, findings: &mut 
 
 /// The documents, and what more than one rule wants to know of them.
 pub(super) struct Set<'a> {
-    objects: &'a [Object],
+    objects: &'a [&'a Object],
+    /// What is in the cluster besides them, by kind and name.
+    outside: &'a [(String, String)],
     /// Every pod template, and every Pod.
     pub(super) pods: Vec<Pod<'a>>,
     /// The keys of each ConfigMap and Secret, by kind and name.
@@ -40,7 +42,7 @@ pub(super) struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn new(objects: &'a [Object], external: &External<'_>) -> Self {
+    pub(super) fn new(objects: &'a [&'a Object], external: &'a External<'_>) -> Self {
         let mut data = BTreeMap::new();
         for &(name, keys) in external.secrets {
             data.insert(("Secret", name.to_owned()), keys.iter().map(|&key| key.to_owned()).collect());
@@ -56,16 +58,30 @@ impl<'a> Set<'a> {
                 data.insert((Secret::KIND, object.name().to_owned()), keys);
             }
         }
-        Set { objects, pods: objects.iter().filter_map(Pod::of).collect(), data }
+        let pods = objects.iter().copied().filter_map(Pod::of).collect();
+        Set { objects, outside: external.outside, pods, data }
     }
 
     /// The objects of a type.
     pub(super) fn all<T: Resource + DeserializeOwned>(&self) -> impl Iterator<Item = (&'a Object, T)> {
-        self.objects.iter().filter_map(|object| Some((object, object.typed()?)))
+        self.objects.iter().filter_map(|object| Some((*object, object.typed()?)))
     }
 
     pub(super) fn contains(&self, kind: &str, name: &str) -> bool {
         self.objects.iter().any(|object| object.kind() == kind && object.name() == name)
+            || self.outside(kind, name)
+    }
+
+    /// Whether the cluster has it from elsewhere: what it holds isn't known.
+    pub(super) fn outside(&self, kind: &str, name: &str) -> bool {
+        self.outside.iter().any(|(known, named)| known.eq_ignore_ascii_case(kind) && named == name)
+    }
+
+    /// Whether what is in `namespace` may be among the objects.
+    fn may_be_in(&self, namespace: &str) -> bool {
+        let own =
+            self.objects.iter().find(|object| !is_cluster_wide(object)).map(|object| object.namespace());
+        own.is_none_or(|own| own.is_empty() || own == namespace)
     }
 
     /// The keys of a ConfigMap or Secret; `None` if there is no such object.
@@ -107,6 +123,12 @@ impl<'a> Pod<'a> {
         } else if let Some(deployment) = object.typed::<Deployment>() {
             let spec = deployment.spec?;
             Some(Pod { selector: Some(spec.selector), ..template(spec.template, "spec.template.spec")? })
+        } else if let Some(set) = object.typed::<ReplicaSet>() {
+            let spec = set.spec?;
+            Some(Pod { selector: Some(spec.selector), ..template(spec.template?, "spec.template.spec")? })
+        } else if let Some(set) = object.typed::<DaemonSet>() {
+            let spec = set.spec?;
+            Some(Pod { selector: Some(spec.selector), ..template(spec.template, "spec.template.spec")? })
         } else if let Some(one) = object.typed::<Job>() {
             job(one.spec?, "spec.template.spec")
         } else if let Some(cron) = object.typed::<CronJob>() {
@@ -146,14 +168,27 @@ fn duplicates(set: &Set<'_>, findings: &mut Vec<Finding>) {
 
 /// Objects refer to each other by name within one namespace: apart, none finds the other.
 fn namespaces(set: &Set<'_>, findings: &mut Vec<Finding>) {
-    let cluster_wide = ["Namespace", "ClusterRole", "ClusterRoleBinding"];
-    let mut objects = set.objects.iter().filter(|object| !cluster_wide.contains(&object.kind()));
+    let mut objects = set.objects.iter().filter(|object| !is_cluster_wide(object));
     let Some(first) = objects.next() else { return };
     for object in objects.filter(|object| object.namespace() != first.namespace()) {
         let message =
             format!("\"{}\", but {} is in \"{}\"", object.namespace(), first.document(), first.namespace());
         findings.push(object.finding("metadata.namespace", message));
     }
+}
+
+/// Whether it stands in no namespace.
+pub(super) fn is_cluster_wide(object: &Object) -> bool {
+    matches!(
+        object.kind(),
+        "Namespace"
+            | "Node"
+            | "PersistentVolume"
+            | "ClusterRole"
+            | "ClusterRoleBinding"
+            | "PriorityClass"
+            | "StorageClass"
+    )
 }
 
 /// Without its service account, no pod is created: the workload stays at zero, and says so in an event only.
@@ -175,7 +210,10 @@ fn role_bindings(set: &Set<'_>, findings: &mut Vec<Finding>) {
             findings.push(object.finding("roleRef.name", no_such(&role.kind, &role.name)));
         }
         for (index, subject) in subjects.into_iter().flatten().enumerate() {
+            // One of another namespace is not among those that are looked at.
+            let elsewhere = subject.namespace.as_deref().is_some_and(|other| !set.may_be_in(other));
             if subject.kind == "ServiceAccount"
+                && !elsewhere
                 && subject.name != "default"
                 && !set.contains("ServiceAccount", &subject.name)
             {

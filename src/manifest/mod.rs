@@ -10,17 +10,22 @@
 //!
 //! A [`Finding`] is data: which document, which field, what is wrong.
 
+mod files;
 mod links;
 mod pods;
 mod references;
 mod selectors;
 mod typed;
+mod update;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+
+pub use files::{File, Manifests};
+pub use update::{Obstacle, obstacles};
 
 use crate::render::Document;
 
@@ -51,6 +56,8 @@ impl fmt::Display for Finding {
 pub struct External<'a> {
     /// Name of each Secret, and the keys that it has.
     pub secrets: &'a [(&'a str, &'a [&'a str])],
+    /// Kind and name of anything else, of which nothing more is known.
+    pub outside: &'a [(String, String)],
 }
 
 /// Checks manifests, one Kubernetes object each; no finding means that they are good.
@@ -73,7 +80,7 @@ pub fn check(documents: &[Document], external: &External<'_>) -> Vec<Finding> {
     let objects: Vec<_> =
         documents.iter().filter_map(|document| typed::read(document, &mut findings)).collect();
     if objects.len() == documents.len() {
-        links::check(&objects, external, &mut findings);
+        links::check(&objects.iter().collect::<Vec<_>>(), external, &mut findings);
     }
     findings
 }

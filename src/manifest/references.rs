@@ -46,7 +46,12 @@ impl<'p> Reference<'p> {
 fn data(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let in_containers = containers(pod).flat_map(|(path, container)| container_references(&path, container));
     let in_volumes = volumes(pod).flat_map(|(path, volume)| volume_references(&path, volume));
-    for reference in in_containers.chain(in_volumes).filter(|reference| !reference.optional) {
+    let needed = |reference: &Reference<'_>| {
+        // One that names nothing lacks a required field, which is found elsewhere.
+        let names = !reference.optional && !reference.name.is_empty();
+        names && !set.outside(reference.kind, reference.name)
+    };
+    for reference in in_containers.chain(in_volumes).filter(needed) {
         let Some(keys) = set.keys(reference.kind, reference.name) else {
             findings.push(pod.object.finding(reference.path, no_such(reference.kind, reference.name)));
             continue;

@@ -3,7 +3,8 @@
 use super::{External, Finding, check};
 use crate::render::Document;
 
-const EXTERNAL: External<'_> = External { secrets: &[("pg-credentials", &["superuser", "replication"])] };
+const EXTERNAL: External<'_> =
+    External { secrets: &[("pg-credentials", &["superuser", "replication"])], outside: &[] };
 
 fn good() -> Vec<Document> {
     let sections = include_str!("good.yaml").split("--- # ").skip(1);

@@ -1,18 +1,21 @@
 //! One document alone: its YAML, its Kubernetes type, its names.
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::{apps, batch, core, networking, policy, rbac};
+use k8s_openapi::api::{apps, autoscaling, batch, core, networking, policy, rbac, scheduling, storage};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Finding, field, yaml};
+use crate::config::similar;
 use crate::render::Document;
 
 /// A document that is an object of a known kind.
 pub(super) struct Object {
-    document: String,
-    tree: Value,
+    pub(super) document: String,
+    pub(super) tree: Value,
+    /// Whether somebody else than pgk may have written it, who leaves out what the API server fills in.
+    pub(super) foreign: bool,
 }
 
 impl Object {
@@ -28,6 +31,10 @@ impl Object {
 
     pub(super) fn name(&self) -> &str {
         self.text("/metadata/name")
+    }
+
+    pub(super) fn api_version(&self) -> &str {
+        self.text("/apiVersion")
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -49,38 +56,59 @@ impl Object {
 
 /// Reads a document and checks it alone; `None` if it cannot be compared with others.
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
-    let mut object = Object { document: document.path.clone(), tree: Value::Null };
-    object.tree = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
-        Ok(Ok([tree])) => tree,
-        Ok(Err(trees)) => {
-            findings.push(object.finding("", format!("{} objects in a file meant for one", trees.len())));
-            return None;
+    let message = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
+        Ok(Ok([tree])) => {
+            let object = Object { document: document.path.clone(), tree, foreign: false };
+            return check(&object, findings).then_some(object);
         }
-        Err(error) => {
-            findings.push(object.finding("", error));
-            return None;
-        }
+        Ok(Err(trees)) => format!("{} objects in a file meant for one", trees.len()),
+        Err(error) => error.to_string(),
     };
+    findings.push(Finding { document: document.path.clone(), path: String::new(), message });
+    None
+}
+
+/// Checks an object alone; whether it can be compared with others.
+pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
     let (api_version, kind) = (object.text("/apiVersion"), object.kind());
     let Some(round_trip) = round_trip_of(api_version, kind) else {
         let message = format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
         findings.push(object.finding("", message));
-        return None;
+        return false;
     };
     match round_trip(object.tree.clone()) {
-        Ok(known) => compare(&object, &object.tree, &known, "", findings),
+        Ok(known) => compare(object, &object.tree, &known, "", findings),
         Err(error) => {
             let before = findings.len();
-            blame(&object, round_trip, &object.tree, "", &|value| value, findings);
+            blame(object, round_trip, &object.tree, "", &|value| value, findings);
             if findings.len() == before {
                 findings.push(object.finding("", error.to_string()));
             }
-            return None;
+            return false;
         }
     }
-    check_name(&object, findings);
-    check_keys(&object, &object.tree, "", findings);
-    Some(object)
+    check_name(object, findings);
+    check_keys(object, &object.tree, "", findings);
+    true
+}
+
+/// Whether there may be a kind of this name that pgk cannot know: the group of a `CustomResourceDefinition` is a
+/// domain.
+pub(super) fn is_foreign_kind(api_version: &str, kind: &str) -> bool {
+    let domain = api_version.split_once('/').is_some_and(|(group, _)| group.contains('.'));
+    (domain || (api_version, kind) == ("v1", "List"))
+        && !kind.is_empty()
+        && round_trip_of(api_version, kind).is_none()
+}
+
+/// The known kind that was probably meant, and its version, if this one is unknown.
+pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
+    if round_trip_of(api_version, kind).is_some() {
+        return None;
+    }
+    let meant = similar(kind, KINDS.iter().map(|(_, name)| *name))?;
+    let (version, _) = KINDS.iter().rfind(|(_, name)| *name == meant)?;
+    Some(format!("apiVersion `{version}`, kind `{meant}`"))
 }
 
 type RoundTrip = fn(Value) -> serde_json::Result<Value>;
@@ -92,6 +120,8 @@ fn round_trip<T: DeserializeOwned + Serialize>(tree: Value) -> serde_json::Resul
 /// The kinds that are known: the only list of them.
 macro_rules! kinds {
     ($($kind:ty),+ $(,)?) => {
+        const KINDS: &[(&str, &str)] = &[$((<$kind as Resource>::API_VERSION, <$kind as Resource>::KIND)),+];
+
         fn round_trip_of(api_version: &str, kind: &str) -> Option<RoundTrip> {
             $(if api_version == <$kind as Resource>::API_VERSION && kind == <$kind as Resource>::KIND {
                 return Some(round_trip::<$kind>);
@@ -104,22 +134,36 @@ macro_rules! kinds {
 kinds![
     core::v1::ConfigMap,
     core::v1::Endpoints,
+    core::v1::LimitRange,
     core::v1::Namespace,
+    core::v1::Node,
+    core::v1::PersistentVolume,
     core::v1::PersistentVolumeClaim,
     core::v1::Pod,
+    core::v1::PodTemplate,
+    core::v1::ReplicationController,
+    core::v1::ResourceQuota,
     core::v1::Secret,
     core::v1::Service,
     core::v1::ServiceAccount,
+    apps::v1::ControllerRevision,
+    apps::v1::DaemonSet,
     apps::v1::Deployment,
+    apps::v1::ReplicaSet,
     apps::v1::StatefulSet,
+    autoscaling::v1::HorizontalPodAutoscaler,
+    autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::CronJob,
     batch::v1::Job,
+    networking::v1::Ingress,
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
     rbac::v1::ClusterRole,
     rbac::v1::ClusterRoleBinding,
     rbac::v1::Role,
     rbac::v1::RoleBinding,
+    scheduling::v1::PriorityClass,
+    storage::v1::StorageClass,
 ];
 
 /// Compares the document with what its type keeps of it.
@@ -134,12 +178,19 @@ fn compare(object: &Object, written: &Value, known: &Value, path: &str, findings
                 let path = field(path, key);
                 match known.get(key) {
                     // Says nothing, yet `kubectl apply` reads it as "remove this field".
+                    // kubectl writes this one itself.
+                    _ if value.is_null() && object.foreign && key == "creationTimestamp" => {}
                     _ if value.is_null() => findings.push(object.finding(path, "null: leave the field out")),
                     Some(known) => compare(object, value, known, &path, findings),
                     None => findings.push(object.finding(path, "unknown field")),
                 }
             }
-            for key in known.keys().filter(|key| !written.contains_key(*key)) {
+            let filled_in = |key: &str| {
+                object.foreign
+                    && matches!(key, "apiVersion" | "kind")
+                    && path.contains("volumeClaimTemplates[")
+            };
+            for key in known.keys().filter(|key| !written.contains_key(*key) && !filled_in(key)) {
                 findings.push(object.finding(field(path, key), "required field is missing"));
             }
         }

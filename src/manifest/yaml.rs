@@ -3,13 +3,48 @@
 //! There `on`, `off`, `yes`, `no`, `y` and `n` are booleans, and `017` is fifteen. A template that forgets
 //! to quote one of them renders something that no reader of YAML 1.2 finds fault with, and kubectl does.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_yaml::{Location, Spanned};
+
+use super::field;
 
 /// Every document of a file; empty ones don't count, as they don't for kubectl.
-pub(super) fn parse(text: &str) -> Result<Vec<Value>, String> {
+pub(super) fn parse(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
+    Ok(read::<Tree>(text)?.into_iter().map(|tree| tree.0).collect())
+}
+
+/// Where each field of a file of one document stands, by its path as a finding writes it. Nothing, if the file
+/// cannot be read.
+pub(super) fn locations(text: &str) -> HashMap<String, Location> {
+    let mut found = HashMap::new();
+    for node in read::<Spanned<Node>>(text).unwrap_or_default() {
+        note(node.value, String::new(), node.referenced, &mut found);
+    }
+    found
+}
+
+fn note(node: Node, path: String, location: Location, found: &mut HashMap<String, Location>) {
+    match node {
+        Node::Map(entries) => {
+            for (key, node) in entries {
+                note(node, field(&path, &key.value), key.referenced, found);
+            }
+        }
+        Node::List(items) => {
+            for (index, item) in items.into_iter().enumerate() {
+                note(item.value, format!("{path}[{index}]"), item.referenced, found);
+            }
+        }
+        Node::Scalar => {}
+    }
+    found.insert(path, location);
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, serde_yaml::Error> {
     let options = serde_yaml::options! {
         strict_booleans: false,
         legacy_octal_numbers: true,
@@ -17,9 +52,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Value>, String> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    serde_yaml::from_multiple_with_options::<Tree>(text, options)
-        .map(|trees| trees.into_iter().map(|tree| tree.0).collect())
-        .map_err(|error| error.to_string())
+    serde_yaml::from_multiple_with_options(text, options)
 }
 
 /// A JSON tree of which every key was a string in YAML too.
@@ -86,5 +119,69 @@ impl<'de> Visitor<'de> for TreeVisitor {
             map.insert(key, value);
         }
         Ok(Tree(Value::Object(map)))
+    }
+}
+
+/// Where things stand in a document, and nothing of what they are.
+enum Node {
+    /// Each key, and what is below it.
+    Map(Vec<(Spanned<String>, Node)>),
+    List(Vec<Spanned<Node>>),
+    Scalar,
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Node, E> {
+        Ok(Node::Scalar)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Node::Map(map))
     }
 }

@@ -34,6 +34,9 @@ impl Kind {
         if name.ends_with("Containerfile") {
             return Some(Self::Containerfile);
         }
+        if name.ends_with("Kustomization") {
+            return Some(Self::Yaml);
+        }
         match name.rsplit_once('.')?.1 {
             "conf" if name.contains("/pgbackrest") => Some(Self::Backrest),
             "yaml" => Some(Self::Yaml),

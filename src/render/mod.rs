@@ -17,6 +17,7 @@ pub mod escape;
 mod templates;
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use escape::Kind;
 use minijinja::syntax::SyntaxConfig;
@@ -25,6 +26,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use serde::Serialize;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use templates::TEMPLATES;
 
 /// A rendered file: its name in the folder and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,29 +49,15 @@ impl Renderer {
     /// # Errors
     /// `values` is no map.
     pub fn new(values: &impl Serialize, files: Vec<&'static str>) -> anyhow::Result<Self> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // A comment is not `{#`, which Bash has in `${#array[@]}`.
-        let mut syntax = SyntaxConfig::builder();
-        syntax
-            .comment_delimiters("{//", "//}")
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true);
-        environment.set_syntax(syntax.build()?);
-        environment.set_loader(|name| Ok(templates::source(name).map(ToOwned::to_owned)));
-        environment.set_auto_escape_callback(|name| match Kind::of(name) {
-            Some(kind) => AutoEscape::Custom(kind.name().into()),
-            None => AutoEscape::Custom("unknown".into()),
-        });
-        environment.set_formatter(print);
-        environment.add_filter("tree", tree);
-        environment
-            .add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
-        environment
-            .add_filter("indented", |text: String, by: usize| Value::from_safe_string(indented(&text, by)));
-        environment.add_filter("basename", |path: String| basename(&path).to_owned());
-        environment.add_function("file", file);
+        let mut environment = match COMPILED.get() {
+            Some(compiled) => compiled.clone(),
+            None => COMPILED
+                .get_or_init({
+                    let compiled = compile()?;
+                    move || compiled
+                })
+                .clone(),
+        };
         environment.add_function("checksum", move |state: &State| checksum(state, &files));
         let values = Value::from(Serde(values));
         for key in values.try_iter()? {
@@ -91,6 +79,33 @@ impl Renderer {
     pub fn render(&self, name: &str) -> anyhow::Result<String> {
         Ok(self.environment.get_template(name)?.render(())?)
     }
+}
+
+/// The templates, compiled once however many instances are rendered: a clone shares them.
+static COMPILED: OnceLock<Environment<'static>> = OnceLock::new();
+
+fn compile() -> anyhow::Result<Environment<'static>> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A comment is not `{#`, which Bash has in `${#array[@]}`.
+    let mut syntax = SyntaxConfig::builder();
+    syntax.comment_delimiters("{//", "//}").trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+    environment.set_syntax(syntax.build()?);
+    environment.set_auto_escape_callback(|name| match Kind::of(name) {
+        Some(kind) => AutoEscape::Custom(kind.name().into()),
+        None => AutoEscape::Custom("unknown".into()),
+    });
+    environment.set_formatter(print);
+    environment.add_filter("tree", tree);
+    environment.add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
+    environment
+        .add_filter("indented", |text: String, by: usize| Value::from_safe_string(indented(&text, by)));
+    environment.add_filter("basename", |path: String| basename(&path).to_owned());
+    environment.add_function("file", file);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    Ok(environment)
 }
 
 /// What stands after the last `/` of `path`.

@@ -3,12 +3,14 @@
 /// Lists the templates; each is the file of that name under `templates/`.
 macro_rules! templates {
     ($($name:literal)*) => {
-        const TEMPLATES: &[(&str, &str)] =
+        /// Each by its path below `templates/`.
+        pub(super) const TEMPLATES: &[(&str, &str)] =
             &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name)))),*];
     };
 }
 
 templates! {
+    "common/Kustomization"
     "common/apply-roles.sh"
     "common/clone.sh"
     "common/common.sh"
@@ -119,9 +121,4 @@ templates! {
     "q3/start.py"
     "q3/statefulset-repo.yaml"
     "q3/tend_archive.py"
-}
-
-/// The text of the template `name`, a path below `templates/`.
-pub(super) fn source(name: &str) -> Option<&'static str> {
-    TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

@@ -100,6 +100,15 @@ pub struct Names {
 }
 
 impl Names {
+    /// Every name.
+    pub fn all(&self) -> impl Iterator<Item = String> {
+        let names = serde_json::to_value(self).unwrap_or_default();
+        let names = names
+            .as_object()
+            .map(|names| names.values().filter_map(Json::as_str).map(str::to_owned).collect());
+        names.unwrap_or_else(Vec::new).into_iter()
+    }
+
     /// The names of the instance `name`.
     pub fn of(name: &str) -> Self {
         let with = |suffix: &str| format!("{name}-{suffix}");
@@ -249,14 +258,15 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>)
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
-    // For the README's table of files.
+    // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
         Lang::En => english,
     };
-    let mut others = vec![Document { path: "README.md".to_owned(), ..render(&renderer, readme)? }];
+    let readme = Document { path: "README.md".to_owned(), ..render(&renderer, readme)? };
+    let mut others = vec![readme, render(&renderer, "common/Kustomization")?];
     if let Some(containerfile) = scenario.containerfile {
         others.push(render(&renderer, containerfile)?);
     }
@@ -282,7 +292,8 @@ fn check(plan: &Plan, archive: Option<&Archive>, rendered: Rendered) -> anyhow::
         secrets.push((&names.backrest, &backrest_keys));
         secrets.push((&names.backrest_tls, &TLS_KEYS));
     }
-    let findings = manifest::check(&rendered.manifests, &External { secrets: &secrets });
+    let findings =
+        manifest::check(&rendered.manifests, &External { secrets: &secrets, ..External::default() });
     if findings.is_empty() {
         return Ok(rendered);
     }

@@ -1,0 +1,80 @@
+//! `pgk diff`: what a rendering would change.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use similar::TextDiff;
+
+use super::instances::Instances;
+use crate::cli::Diff;
+use crate::emit::{self, Change};
+use crate::manifest::{Obstacle, obstacles};
+use crate::render::Document;
+use crate::scenario;
+
+/// Prints what a rendering would change, and warns of what cannot be applied in place.
+///
+/// # Errors
+/// As for [`super::generate`]; a failure that counts the differences, if there are any.
+pub fn diff(arguments: Diff) -> anyhow::Result<()> {
+    let scenarios = scenario::all();
+    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let instances = Instances::load(arguments.config, Some(scenario))?;
+    let folder = arguments.folder.context("no folder")?;
+    instances.have_folders()?;
+    let mut differences = 0;
+    for plan in &instances.plans {
+        let rendered = scenario::render(scenario, plan)?;
+        differences += compare(&instances.folder(&folder, plan), &rendered.manifests, &rendered.others)?;
+    }
+    match differences {
+        0 => Ok(()),
+        1 => anyhow::bail!("1 file differs"),
+        many => anyhow::bail!("{many} files differ"),
+    }
+}
+
+/// Compares what was rendered with a folder; how many files differ.
+fn compare(folder: &Path, manifests: &[Document], others: &[Document]) -> anyhow::Result<usize> {
+    let documents: Vec<_> = manifests.iter().chain(others).collect();
+    let changes = emit::changes(folder, &documents)?;
+    let mut text = String::new();
+    for change in &changes {
+        text.push_str(&unified(folder, change));
+    }
+    super::print(&text)?;
+    // What did not change is on both sides: a manifest that another number moved is the same object.
+    let changed = |document: &&Document| changes.iter().any(|change| change.name == document.path);
+    let same = manifests.iter().filter(|document| !changed(document)).map(|document| document.text.as_str());
+    let is_manifest = |change: &&Change| change.name.ends_with(".yaml");
+    let before = changes.iter().filter(is_manifest).filter_map(|change| change.before.as_deref());
+    let after = manifests.iter().map(|document| document.text.as_str());
+    for Obstacle { what, help } in obstacles(before.chain(same), after) {
+        eprintln!("warning: {what}\nhelp: {help}");
+    }
+    Ok(changes.len())
+}
+
+/// One file's difference, after a line that says what becomes of it.
+fn unified(folder: &Path, change: &Change) -> String {
+    let path = folder.join(&change.name).display().to_string();
+    let (what, edited) = match (&change.before, &change.after, change.edited) {
+        (None, ..) => ("added", ""),
+        (Some(_), Some(_), false) => ("changed", ""),
+        (Some(_), Some(_), true) => ("changed", ", and with it what was edited by hand"),
+        (Some(_), None, false) => ("removed", ""),
+        (Some(_), None, true) => ("left alone", ": no longer rendered, and edited by hand"),
+    };
+    let mut text = format!("{what}: {path}{edited}\n");
+    if change.after.is_none() && change.edited {
+        return text;
+    }
+    let header =
+        |side: &Option<String>| side.as_ref().map_or_else(|| "/dev/null".to_owned(), |_| path.clone());
+    let old = change.before.as_deref().unwrap_or_default();
+    let new = change.after.as_deref().unwrap_or_default();
+    let difference = TextDiff::from_lines(old, new);
+    let mut unified = difference.unified_diff();
+    text.push_str(&unified.header(&header(&change.before), &header(&change.after)).to_string());
+    text
+}

@@ -1,0 +1,119 @@
+//! `pgk check`: each file in `check/` is good, or wrong in one way; what pgk says of it, to the letter, is its
+//! snapshot.
+
+#![allow(missing_docs, clippy::expect_used)]
+
+mod support;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+use support::{pgk, pgk_error, pgk_stdout};
+
+/// The exit status and all that is printed.
+fn check(arguments: &[&str]) -> String {
+    let output = pgk([&["check"], arguments].concat());
+    let status = output.status.code().expect("it ends by itself");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    format!("{}{}exit status {status}\n", text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn files() {
+    insta::glob!("check/*.yaml", |path| {
+        let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("in the crate");
+        assert_snapshot!(check(&[path.to_str().expect("UTF-8")]));
+    });
+}
+
+#[test]
+fn what_pgk_renders_is_good() {
+    for (folder, objects) in [("Q1", 8), ("Q2", 9), ("Q2/restore", 10), ("Q3", 15), ("Q3/s3", 13)] {
+        let path = format!("tp8/{folder}");
+        assert_eq!(pgk_stdout(["check", &path]), format!("{objects} objects checked: nothing is wrong\n"));
+        // An edited folder: what is found stands in the file that was edited.
+        let parent = tempfile::tempdir().expect("a folder");
+        for entry in fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.extension().is_some_and(|ending| ending == "yaml") {
+                let text = fs::read_to_string(&entry)
+                    .expect("text")
+                    .replace("secretName: pg-cred", "secretName: pg-kred");
+                fs::write(parent.path().join(entry.file_name().expect("a name")), text).expect("written");
+            }
+        }
+        let output = pgk(["check", parent.path().to_str().expect("UTF-8")]);
+        let found = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            found.contains("no Secret named \"pg-kredentials\" is among the manifests\n  --> "),
+            "{found}"
+        );
+    }
+}
+
+/// The stream, with and without the Secrets that it refers to.
+#[test]
+fn a_stream() {
+    for with_secret in [false, true] {
+        let more = if with_secret { &["--with-secret"][..] } else { &[] };
+        let stream = pgk_stdout([&["gen", "q3"], more].concat());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
+            .args(["check", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("pgk runs");
+        child.stdin.take().expect("a pipe").write_all(stream.as_bytes()).expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        let objects = if with_secret { 17 } else { 15 };
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{objects} objects checked: nothing is wrong\n")
+        );
+    }
+}
+
+/// As `kubectl apply -f` reads a folder: by the ending of a file's name, and not what is in folders below.
+#[test]
+fn a_folder_is_read_as_kubectl_reads_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let account = |name: &str| format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}}}\n");
+    write("a.yaml", &account("a"));
+    write("b.yml", &account("b"));
+    write("c.json", r#"{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "c"}}"#);
+    write("README.md", "[");
+    write("Kustomization", "[");
+    write("below/d.yaml", "[");
+    let path = folder.path().to_str().expect("UTF-8");
+    assert_eq!(check(&[path]), "3 objects checked: nothing is wrong\nexit status 0\n");
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_told() {
+    let path = "tests/check/missing-references.yaml";
+    assert!(!check(&[path, "--outside", "ConfigMap/web-confg"]).contains("no ConfigMap"));
+    assert!(check(&[path, "--outside", "Secret/web-confg"]).contains("no ConfigMap"));
+}
+
+#[test]
+fn nothing_to_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().to_str().expect("UTF-8");
+    fs::write(Path::new(empty).join("README.md"), "nothing").expect("written");
+    let errors = [
+        pgk_error(2, ["check"]),
+        pgk_error(2, ["check", "nowhere"]),
+        pgk_error(2, ["check", "-"]),
+        pgk_error(2, ["check", empty]).replace(empty, "EMPTY"),
+        pgk_error(2, ["check", "tp8/Q1", "--outside", "tls"]),
+    ];
+    assert_snapshot!(errors.join("\n"));
+}
