@@ -271,29 +271,36 @@ impl Drill<'_> {
         let mut full_strength_elapsed = None;
         let event_at = Instant::now();
         let mut deadline = event_at + self.settings.patience;
-        while full_strength_elapsed.is_none() && Instant::now() < deadline {
-            self.pass(load, seen, begin, Duration::from_secs(1)).await?;
-            let strong = {
-                let seen = lock(seen);
-                let since = before.as_ref().map(|state| &state.since);
-                let restarted = seen.fresh_state().is_some_and(|state| Some(&state.since) != since);
-                disturbed |= restarted || self.changed(&seen.members);
-                at_strength(&seen.members, self.members.len(), seen.state_of_these())
-            };
-            disturbed |= !strong;
-            if strong && disturbed {
-                full_strength_elapsed = Some(elapsed(begin));
-            } else if away && event_at.elapsed() > self.settings.node_away {
-                self.progress.phase("recovery, with the node on again");
-                self.event.undo(self.taken, &self.settings.commands).await?;
-                // A short cut may have gone unnoticed.
-                disturbed = true;
-                away = false;
-                deadline = Instant::now() + self.settings.patience;
+        loop {
+            while full_strength_elapsed.is_none() && Instant::now() < deadline {
+                self.pass(load, seen, begin, Duration::from_secs(1)).await?;
+                let strong = self.is_strong(seen, false);
+                disturbed |= !strong || {
+                    let seen = lock(seen);
+                    let since = before.as_ref().map(|state| &state.since);
+                    let restarted = seen.fresh_state().is_some_and(|state| Some(&state.since) != since);
+                    restarted || self.changed(&seen.members)
+                };
+                if strong && disturbed {
+                    full_strength_elapsed = Some(elapsed(begin));
+                } else if away && event_at.elapsed() > self.settings.node_away {
+                    self.progress.phase("recovery, with the node on again");
+                    self.event.undo(self.taken, &self.settings.commands).await?;
+                    // A short cut may have gone unnoticed.
+                    disturbed = true;
+                    away = false;
+                    deadline = Instant::now() + self.settings.patience;
+                }
             }
+            self.progress.phase("load after the recovery");
+            self.pass(load, seen, begin, self.settings.cool_down).await?;
+            // A replica may stream for a moment, and only then see that it must be cloned anew.
+            if full_strength_elapsed.is_none() || self.is_strong(seen, true) || Instant::now() >= deadline {
+                break;
+            }
+            full_strength_elapsed = None;
+            self.progress.phase("recovery");
         }
-        self.progress.phase("load after the recovery");
-        self.pass(load, seen, begin, self.settings.cool_down).await?;
 
         self.progress.phase("reading what the load wrote down");
         let (end_elapsed, end_wall) = (elapsed(begin), wall());
@@ -355,6 +362,16 @@ impl Drill<'_> {
             sleep(rest.max(Duration::from_millis(10))).await;
         }
         Ok(())
+    }
+
+    /// Whether every member is ready, and streams from the primary or is it. Unless the primary has just said how
+    /// that is, it is as `otherwise`.
+    fn is_strong(&self, seen: &Mutex<Seen>, otherwise: bool) -> bool {
+        let seen = lock(seen);
+        match seen.state_of_these() {
+            Some(state) => at_strength(&seen.members, self.members.len(), Some(state)),
+            None => otherwise && seen.members.iter().all(|one| one.ready),
+        }
     }
 
     /// Whether every victim has been replaced or started again.
