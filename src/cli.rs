@@ -54,6 +54,8 @@ pub enum Command {
     Man(Man),
     /// Show what `pgk gen SCENARIO -o DIR` would change, and what of it cannot be applied in place.
     Diff(Diff),
+    /// Draw a scenario's objects and the links between them.
+    Graph(Graph),
     /// Check manifests, rendered or edited by hand: each as its Kubernetes type, and the links between them.
     Check(Check),
     /// Break a cluster on purpose while a load runs, and prove what it kept.
@@ -134,6 +136,20 @@ pub struct Diff {
     #[cfg(feature = "drill")]
     #[arg(long, conflicts_with = "folder")]
     pub live: bool,
+    /// The configuration and the changes to it.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// Arguments of `pgk graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The scenario.
+    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
+    pub scenario: String,
+    /// An SVG picture, instead of mermaid text.
+    #[arg(long)]
+    pub svg: bool,
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,

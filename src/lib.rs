@@ -17,6 +17,7 @@ pub mod config;
 pub mod drill;
 pub mod emit;
 pub mod error;
+pub mod graph;
 pub mod manifest;
 pub mod render;
 pub mod scenario;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Completion(arguments) => commands::completion(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
         Command::Diff(arguments) => commands::diff(arguments),
+        Command::Graph(arguments) => commands::graph(arguments),
         Command::Check(arguments) => commands::check(&arguments),
         #[cfg(feature = "drill")]
         Command::Drill(arguments) => commands::drill(&arguments),

@@ -20,6 +20,14 @@ pub fn diff(arguments: Diff) -> anyhow::Result<()> {
     let scenarios = scenario::all();
     let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
     let instances = Instances::load(arguments.config, Some(scenario))?;
+    #[cfg(feature = "drill")]
+    if arguments.live {
+        let mut manifests = Vec::new();
+        for plan in &instances.plans {
+            manifests.extend(scenario::render(scenario, plan)?.manifests);
+        }
+        return differ(super::live::compare(&manifests)?, "object");
+    }
     let folder = arguments.folder.context("no folder")?;
     instances.have_folders()?;
     let mut differences = 0;
@@ -27,10 +35,14 @@ pub fn diff(arguments: Diff) -> anyhow::Result<()> {
         let rendered = scenario::render(scenario, plan)?;
         differences += compare(&instances.folder(&folder, plan), &rendered.manifests, &rendered.others)?;
     }
-    match differences {
+    differ(differences, "file")
+}
+
+fn differ(number: usize, what: &str) -> anyhow::Result<()> {
+    match number {
         0 => Ok(()),
-        1 => anyhow::bail!("1 file differs"),
-        many => anyhow::bail!("{many} files differ"),
+        1 => anyhow::bail!("1 {what} differs"),
+        many => anyhow::bail!("{many} {what}s differ"),
     }
 }
 
@@ -44,9 +56,10 @@ fn compare(folder: &Path, manifests: &[Document], others: &[Document]) -> anyhow
     }
     super::print(&text)?;
     // What did not change is on both sides: a manifest that another number moved is the same object.
-    let changed = |document: &&Document| changes.iter().any(|change| change.name == document.path);
-    let same = manifests.iter().filter(|document| !changed(document)).map(|document| document.text.as_str());
-    let is_manifest = |change: &&Change| change.name.ends_with(".yaml");
+    let differs = |document: &&Document| changes.iter().any(|change| change.name == document.path);
+    let same = manifests.iter().filter(|document| !differs(document)).map(|document| document.text.as_str());
+    let is_manifest =
+        |change: &&Change| Path::new(&change.name).extension().is_some_and(|ending| ending == "yaml");
     let before = changes.iter().filter(is_manifest).filter_map(|change| change.before.as_deref());
     let after = manifests.iter().map(|document| document.text.as_str());
     for Obstacle { what, help } in obstacles(before.chain(same), after) {
@@ -69,12 +82,13 @@ fn unified(folder: &Path, change: &Change) -> String {
     if change.after.is_none() && change.edited {
         return text;
     }
-    let header =
-        |side: &Option<String>| side.as_ref().map_or_else(|| "/dev/null".to_owned(), |_| path.clone());
-    let old = change.before.as_deref().unwrap_or_default();
-    let new = change.after.as_deref().unwrap_or_default();
-    let difference = TextDiff::from_lines(old, new);
-    let mut unified = difference.unified_diff();
-    text.push_str(&unified.header(&header(&change.before), &header(&change.after)).to_string());
+    text.push_str(&difference(&path, change.before.as_deref(), change.after.as_deref()));
     text
+}
+
+/// A unified diff of two texts; `None` where there is none.
+pub(super) fn difference(path: &str, before: Option<&str>, after: Option<&str>) -> String {
+    let header = |side: Option<&str>| side.map_or("/dev/null", |_| path);
+    let lines = TextDiff::from_lines(before.unwrap_or_default(), after.unwrap_or_default());
+    lines.unified_diff().header(header(before), header(after)).to_string()
 }

@@ -6,8 +6,11 @@ mod diff;
 mod drill;
 mod explain;
 mod generate;
+mod graph;
 mod init;
 mod instances;
+#[cfg(feature = "drill")]
+mod live;
 mod manual;
 mod secret;
 
@@ -17,6 +20,7 @@ pub use diff::diff;
 pub use drill::drill;
 pub use explain::{explain, schema};
 pub use generate::generate;
+pub use graph::graph;
 pub use init::init;
 pub use manual::{completion, man};
 pub use secret::secret;

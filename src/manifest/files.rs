@@ -130,9 +130,9 @@ impl<'a> Manifests<'a> {
     pub fn check(mut self, external: &External<'_>) -> Vec<Diagnostic> {
         if self.complete {
             let mut findings = Vec::new();
-            let namespaced = |object: &&Object| !links::is_cluster_wide(object);
+            let in_one = |object: &&Object| !links::is_cluster_wide(object);
             let mut namespaces: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
-            for object in self.objects.iter().filter(namespaced) {
+            for object in self.objects.iter().filter(in_one) {
                 namespaces.entry(object.namespace()).or_default().push(object);
             }
             if namespaces.is_empty() {
@@ -140,7 +140,7 @@ impl<'a> Manifests<'a> {
             }
             for objects in namespaces.values_mut() {
                 // The same objects for each namespace, and so perhaps the same findings.
-                objects.extend(self.objects.iter().filter(|object| !namespaced(object)));
+                objects.extend(self.objects.iter().filter(|object| !in_one(object)));
                 links::check(objects, external, &mut findings);
             }
             findings.sort();

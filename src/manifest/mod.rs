@@ -11,6 +11,7 @@
 //! A [`Finding`] is data: which document, which field, what is wrong.
 
 mod files;
+mod graph;
 mod links;
 mod pods;
 mod references;
@@ -25,7 +26,10 @@ mod tests;
 use std::fmt;
 
 pub use files::{File, Manifests};
-pub use update::{Obstacle, obstacles};
+pub use graph::{Graph, Node, graph};
+pub use update::{Obstacle, obstacles, replacement};
+
+use serde_json::Value;
 
 use crate::render::Document;
 
@@ -83,6 +87,11 @@ pub fn check(documents: &[Document], external: &External<'_>) -> Vec<Finding> {
         links::check(&objects.iter().collect::<Vec<_>>(), external, &mut findings);
     }
     findings
+}
+
+/// The objects in a document, as kubectl reads them; none if it cannot be read.
+pub fn objects(document: &Document) -> Vec<Value> {
+    yaml::parse(&document.text).unwrap_or_default()
 }
 
 /// The path of a field of the object at `path`.

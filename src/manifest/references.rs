@@ -14,9 +14,9 @@ pub(super) fn check(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Something that reads a ConfigMap or Secret.
-struct Reference<'p> {
-    kind: &'static str,
-    name: &'p str,
+pub(super) struct Reference<'p> {
+    pub(super) kind: &'static str,
+    pub(super) name: &'p str,
     /// The field that holds the name.
     path: String,
     /// The keys that it wants, each with its field; none if it takes all.
@@ -42,16 +42,20 @@ impl<'p> Reference<'p> {
     }
 }
 
+/// Each ConfigMap and Secret that a pod reads.
+pub(super) fn of<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = Reference<'p>> {
+    let in_containers = containers(pod).flat_map(|(path, container)| container_references(&path, container));
+    in_containers.chain(volumes(pod).flat_map(|(path, volume)| volume_references(&path, volume)))
+}
+
 /// A pod waits for ever for a ConfigMap or Secret, or a key of it, that isn't there.
 fn data(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
-    let in_containers = containers(pod).flat_map(|(path, container)| container_references(&path, container));
-    let in_volumes = volumes(pod).flat_map(|(path, volume)| volume_references(&path, volume));
     let needed = |reference: &Reference<'_>| {
         // One that names nothing lacks a required field, which is found elsewhere.
         let names = !reference.optional && !reference.name.is_empty();
         names && !set.outside(reference.kind, reference.name)
     };
-    for reference in in_containers.chain(in_volumes).filter(needed) {
+    for reference in of(pod).filter(needed) {
         let Some(keys) = set.keys(reference.kind, reference.name) else {
             findings.push(pod.object.finding(reference.path, no_such(reference.kind, reference.name)));
             continue;

@@ -34,7 +34,7 @@ fn carries(labels: &Labels, key: &str, value: &str) -> bool {
     labels.get(key).is_some_and(|own| own == value)
 }
 
-fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+pub(super) fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
     let may_be = |key: &str, value: &str| carries(labels, key, value) || at_run_time(key, value, labels);
     selector.match_labels.iter().flatten().all(|(key, value)| may_be(key, value))
         && selector.match_expressions.iter().flatten().all(|expression| {

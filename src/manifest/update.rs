@@ -137,18 +137,21 @@ fn obstacle(old: &Value, new: &Value) -> Option<Obstacle> {
     if fields.is_empty() {
         return None;
     }
+    let what = format!("{} of {} cannot be changed in place", fields.join(", "), named(new));
+    let volumes = fields.iter().any(|field| field == "spec.volumeClaimTemplates");
+    let note = if volumes { "; volumes that are there stay as they are" } else { "" };
+    Some(Obstacle { what, help: format!("{}{note}", replacement(old, new)) })
+}
+
+/// How `new` is applied nevertheless, where the API server refuses to make it of `old`.
+pub fn replacement(old: &Value, new: &Value) -> String {
     let delete = command("delete", new);
-    let help = match kind {
-        "StatefulSet" if !adopts(old, new) => {
-            format!("`{delete}`, then apply: all its pods are replaced at once; their volumes stay")
+    match text(new, "/kind") {
+        "StatefulSet" if adopts(old, new) => {
+            format!("`{delete} --cascade=orphan`, then apply: its pods go on meanwhile")
         }
         "StatefulSet" => {
-            let volumes = if fields.iter().any(|field| field == "spec.volumeClaimTemplates") {
-                "; volumes that are there stay as they are"
-            } else {
-                ""
-            };
-            format!("`{delete} --cascade=orphan`, then apply: its pods go on meanwhile{volumes}")
+            format!("`{delete}`, then apply: all its pods are replaced at once; their volumes stay")
         }
         "PersistentVolumeClaim" => {
             "make another claim and copy the data: with this one its data goes".to_owned()
@@ -158,11 +161,7 @@ fn obstacle(old: &Value, new: &Value) -> Option<Obstacle> {
         }
         "Service" => format!("`{delete}`, then apply: connections through it fail meanwhile"),
         _ => format!("`{delete}`, then apply"),
-    };
-    Some(Obstacle {
-        what: format!("{} of {} cannot be changed in place", fields.join(", "), named(new)),
-        help,
-    })
+    }
 }
 
 /// Whether `new` selects the pods that `old` made: others would be in the way of its own, whose names they have.
@@ -189,7 +188,7 @@ mod tests {
 
     fn said(before: &str, after: &str) -> String {
         let all = obstacles([before], [after]);
-        all.into_iter().map(|Obstacle { what, help }| format!("{what}\n  {help}\n")).collect()
+        all.into_iter().flat_map(|Obstacle { what, help }| [what, "\n  ".into(), help, "\n".into()]).collect()
     }
 
     /// An object of this kind, named pg, with this below its metadata.

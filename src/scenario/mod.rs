@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::config::Plan;
 use crate::config::types::{Image, Lang, Quantity, StorageClass, Strategy};
+use crate::graph;
 use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, basename};
 
@@ -103,10 +104,9 @@ impl Names {
     /// Every name.
     pub fn all(&self) -> impl Iterator<Item = String> {
         let names = serde_json::to_value(self).unwrap_or_default();
-        let names = names
-            .as_object()
-            .map(|names| names.values().filter_map(Json::as_str).map(str::to_owned).collect());
-        names.unwrap_or_else(Vec::new).into_iter()
+        let map = names.as_object();
+        let texts = map.into_iter().flat_map(Map::values).filter_map(Json::as_str);
+        texts.map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
 
     /// The names of the instance `name`.
@@ -260,6 +260,7 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>)
     }
     // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
+    renderer.set("graph", graph::mermaid(&manifest::graph(&manifests)));
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,

@@ -1,0 +1,25 @@
+//! `pgk graph`: the objects of a scenario and their links, drawn.
+
+use anyhow::Context as _;
+
+use super::instances::Instances;
+use crate::cli::Graph;
+use crate::error::Diagnostic;
+use crate::graph::{mermaid, svg};
+use crate::{manifest, scenario};
+
+/// Prints the graph.
+///
+/// # Errors
+/// As for [`super::generate`]; there are several instances.
+pub fn graph(arguments: Graph) -> anyhow::Result<()> {
+    let scenarios = scenario::all();
+    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let [plan] = &Instances::load(arguments.config, Some(scenario))?.plans[..] else {
+        return Err(Diagnostic::new("a graph is of one instance")
+            .help("give the path of one file after -f")
+            .into());
+    };
+    let graph = manifest::graph(&scenario::render(scenario, plan)?.manifests);
+    super::print(&if arguments.svg { svg(&graph) } else { mermaid(&graph) })
+}
