@@ -17,14 +17,13 @@ use crate::scenario;
 /// # Errors
 /// As for [`super::generate`]; a failure that counts the differences, if there are any.
 pub fn diff(arguments: Diff) -> anyhow::Result<()> {
-    let scenarios = scenario::all();
-    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
     let instances = Instances::load(arguments.config, Some(scenario))?;
     #[cfg(feature = "drill")]
     if arguments.live {
         let mut manifests = Vec::new();
         for plan in &instances.plans {
-            manifests.extend(scenario::render(scenario, plan)?.manifests);
+            manifests.extend(scenario::manifests(scenario, plan)?);
         }
         return differ(super::live::compare(&manifests)?, "object");
     }

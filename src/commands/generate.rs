@@ -1,11 +1,13 @@
 //! `pgk gen`: a scenario's manifests.
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::instances::Instances;
 use crate::cli::Gen;
+use crate::scenario::Rendered;
 use crate::{emit, scenario};
 
 /// Renders a scenario to stdout or into a folder: one instance after the other, once all are known to be good.
@@ -13,8 +15,7 @@ use crate::{emit, scenario};
 /// # Errors
 /// A [`crate::error::Diagnostic`] where the user's input is wrong; a failure to write; a defect of pgk.
 pub fn generate(arguments: Gen) -> anyhow::Result<()> {
-    let scenarios = scenario::all();
-    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
     let instances = Instances::load(arguments.config, Some(scenario))?;
     if let Some(folder) = &arguments.output {
         instances.have_folders()?;
@@ -23,33 +24,41 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
         }
     }
     for plan in &instances.plans {
-        let rendered = scenario::render(scenario, plan)?;
         if scenario.archive {
             for warning in plan.archive_warnings() {
                 eprintln!("warning: {warning}");
             }
         }
-        let Some(folder) = arguments.output.as_ref().map(|folder| instances.folder(folder, plan)) else {
-            let secrets = if arguments.with_secret {
-                super::secret::documents(plan, scenario.archive, None)?
-            } else {
-                Vec::new()
-            };
-            super::print(&emit::stream(secrets.iter().chain(&rendered.manifests)))?;
-            continue;
-        };
-        let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
-        for name in emit::write_folder(&folder, &documents, arguments.force)? {
-            let path = folder.join(name);
-            eprintln!(
-                "pgk: {} is no longer rendered, but was changed since pgk wrote it: left alone",
-                path.display()
-            );
+        match &arguments.output {
+            Some(folder) => {
+                let rendered = scenario::render(scenario, plan)?;
+                write(&instances.folder(folder, plan), &rendered, arguments.force)?;
+            }
+            None => {
+                let manifests = scenario::manifests(scenario, plan)?;
+                let secrets = if arguments.with_secret {
+                    super::secret::documents(plan, scenario.archive, None)?
+                } else {
+                    Vec::new()
+                };
+                super::print(&emit::stream(secrets.iter().chain(&manifests)))?;
+            }
         }
     }
     if arguments.output.is_none() && io::stdout().is_terminal() {
         eprintln!(
             "pgk: these are manifests; `| kubectl apply -f -` applies them, `-o DIR` writes a folder with a README"
+        );
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, rendered: &Rendered, force: bool) -> anyhow::Result<()> {
+    let documents: Vec<_> = rendered.manifests.iter().chain(&rendered.others).collect();
+    for name in emit::write_folder(folder, &documents, force)? {
+        eprintln!(
+            "pgk: {} is no longer rendered, but was changed since pgk wrote it: left alone",
+            folder.join(name).display()
         );
     }
     Ok(())

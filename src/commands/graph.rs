@@ -6,20 +6,19 @@ use super::instances::Instances;
 use crate::cli::Graph;
 use crate::error::Diagnostic;
 use crate::graph::{mermaid, svg};
-use crate::{manifest, scenario};
+use crate::scenario;
 
 /// Prints the graph.
 ///
 /// # Errors
 /// As for [`super::generate`]; there are several instances.
 pub fn graph(arguments: Graph) -> anyhow::Result<()> {
-    let scenarios = scenario::all();
-    let scenario = scenarios.get(arguments.scenario.as_str()).context("no such scenario")?;
+    let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
     let [plan] = &Instances::load(arguments.config, Some(scenario))?.plans[..] else {
         return Err(Diagnostic::new("a graph is of one instance")
             .help("give the path of one file after -f")
             .into());
     };
-    let graph = manifest::graph(&scenario::render(scenario, plan)?.manifests);
+    let graph = scenario::graph(scenario, plan)?;
     super::print(&if arguments.svg { svg(&graph) } else { mermaid(&graph) })
 }

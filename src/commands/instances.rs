@@ -107,7 +107,7 @@ type Instance = (PathBuf, Option<String>, String);
 fn tell_apart(instances: &[Instance], sources: &mut Sources) -> Result<(), Diagnostic> {
     let mut taken = HashMap::new();
     for (file, namespace, name) in instances {
-        for object in Names::of(name).all().filter(|object| object != name) {
+        for object in Names::of(name).all().into_iter().filter(|object| object != name) {
             taken.insert((namespace, object), (file, name));
         }
     }

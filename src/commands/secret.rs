@@ -34,7 +34,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// As for [`super::generate`]; what a repository needs is not in the environment; the operating system has no
 /// random numbers.
 pub fn secret(arguments: Secret) -> anyhow::Result<()> {
-    let scenario = arguments.scenario.as_deref().and_then(|id| scenario::all().get(id).copied());
+    let scenario = arguments.scenario.as_deref().and_then(scenario::named);
     let archive = scenario.is_some_and(|scenario| scenario.archive);
     let mut all = Vec::new();
     for plan in Instances::load(arguments.config, scenario)?.plans {

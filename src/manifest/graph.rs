@@ -9,11 +9,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::links::{Pod, Set};
 use serde_json::Value;
 
-use super::{External, pods, references, selectors, typed};
-use crate::render::Document;
+use super::links::{Pod, Set};
+use super::typed::Object;
+use super::{External, pods, references, selectors};
 
 /// Objects, and which of them refer to which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,15 +35,12 @@ pub struct Node {
     pub rendered: bool,
 }
 
-/// The graph of `documents`; one that cannot be read is left out.
-pub fn graph(documents: &[Document]) -> Graph {
-    let objects: Vec<_> =
-        documents.iter().filter_map(|document| typed::read(document, &mut Vec::new())).collect();
-    let objects: Vec<_> = objects.iter().collect();
+/// The graph of `objects`.
+pub(super) fn of(objects: &[&Object]) -> Graph {
     let external = External::default();
-    let set = Set::new(&objects, &external);
+    let set = Set::new(objects, &external);
     let mut graph = Graph::default();
-    for object in &objects {
+    for object in objects {
         graph.nodes.push(Node { kind: object.kind().into(), name: object.name().into(), rendered: true });
     }
     let mut selecting = |from: &str, name: &str, selector: Option<&LabelSelector>| {

@@ -26,7 +26,7 @@ mod tests;
 use std::fmt;
 
 pub use files::{File, Manifests};
-pub use graph::{Graph, Node, graph};
+pub use graph::{Graph, Node};
 pub use update::{Obstacle, obstacles, replacement};
 
 use serde_json::Value;
@@ -80,13 +80,45 @@ pub struct External<'a> {
 /// ```
 #[must_use]
 pub fn check(documents: &[Document], external: &External<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let objects: Vec<_> =
-        documents.iter().filter_map(|document| typed::read(document, &mut findings)).collect();
-    if objects.len() == documents.len() {
-        links::check(&objects.iter().collect::<Vec<_>>(), external, &mut findings);
+    Objects::read(documents).check(external)
+}
+
+/// Manifests that were read, one Kubernetes object each, and each of them checked alone.
+pub struct Objects {
+    /// Those that could be read.
+    objects: Vec<typed::Object>,
+    findings: Vec<Finding>,
+    /// Whether all could be.
+    complete: bool,
+}
+
+impl Objects {
+    /// Reads `documents`.
+    pub fn read(documents: &[Document]) -> Self {
+        let mut findings = Vec::new();
+        let objects: Vec<_> =
+            documents.iter().filter_map(|document| typed::read(document, &mut findings)).collect();
+        Self { complete: objects.len() == documents.len(), objects, findings }
     }
-    findings
+
+    /// What is wrong with them, each alone and together.
+    #[must_use]
+    pub fn check(&self, external: &External<'_>) -> Vec<Finding> {
+        let mut findings = self.findings.clone();
+        if self.complete {
+            links::check(&self.all(), external, &mut findings);
+        }
+        findings
+    }
+
+    /// What refers to what among them.
+    pub fn graph(&self) -> Graph {
+        graph::of(&self.all())
+    }
+
+    fn all(&self) -> Vec<&typed::Object> {
+        self.objects.iter().collect()
+    }
 }
 
 /// The objects in a document, as kubectl reads them; none if it cannot be read.

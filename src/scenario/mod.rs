@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::config::Plan;
 use crate::config::types::{Image, Lang, Quantity, StorageClass, Strategy};
 use crate::graph;
-use crate::manifest::{self, External};
+use crate::manifest::{External, Graph, Objects};
 use crate::render::{Document, Renderer, basename};
 
 pub use archive::{Archive, CIPHER_PASS, TLS_KEYS};
@@ -102,11 +102,10 @@ pub struct Names {
 
 impl Names {
     /// Every name.
-    pub fn all(&self) -> impl Iterator<Item = String> {
+    pub fn all(&self) -> Vec<String> {
         let names = serde_json::to_value(self).unwrap_or_default();
-        let map = names.as_object();
-        let texts = map.into_iter().flat_map(Map::values).filter_map(Json::as_str);
-        texts.map(str::to_owned).collect::<Vec<_>>().into_iter()
+        let texts = names.as_object().into_iter().flat_map(Map::values).filter_map(Json::as_str);
+        texts.map(str::to_owned).collect()
     }
 
     /// The names of the instance `name`.
@@ -202,9 +201,41 @@ fn selector(plan: &Plan) -> Selector<'_> {
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
 pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
+    let mut checked = checked(scenario, plan)?;
+    let others = others(by_strategy(scenario, plan), plan, &mut checked).context(DEFECT)?;
+    Ok(Rendered { manifests: checked.manifests, others })
+}
+
+/// The manifests alone, checked.
+///
+/// # Errors
+/// As for [`render`].
+pub fn manifests(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Vec<Document>> {
+    Ok(checked(scenario, plan)?.manifests)
+}
+
+/// What refers to what among the manifests.
+///
+/// # Errors
+/// As for [`render`].
+pub fn graph(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Graph> {
+    Ok(checked(scenario, plan)?.objects.graph())
+}
+
+/// Manifests that are good.
+struct Checked {
+    manifests: Vec<Document>,
+    objects: Objects,
+    /// What they were rendered with.
+    renderer: Renderer,
+}
+
+fn checked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Checked> {
     let archive = scenario.archive.then(|| Archive::of(plan));
-    let rendered = render_unchecked(by_strategy(scenario, plan), plan, archive.as_ref()).context(DEFECT)?;
-    check(plan, archive.as_ref(), rendered)
+    let (manifests, renderer) =
+        unchecked(by_strategy(scenario, plan), plan, archive.as_ref()).context(DEFECT)?;
+    let objects = check(plan, archive.as_ref(), &manifests)?;
+    Ok(Checked { manifests, objects, renderer })
 }
 
 /// Q2 is two scenarios of the same name: `plan` says which.
@@ -218,7 +249,11 @@ fn by_strategy<'a>(scenario: &'a Scenario, plan: &Plan) -> &'a Scenario {
 const DEFECT: &str =
     "this is a defect of pgk, not of your configuration: please report it with the configuration";
 
-fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>) -> anyhow::Result<Rendered> {
+fn unchecked(
+    scenario: &Scenario,
+    plan: &Plan,
+    archive: Option<&Archive>,
+) -> anyhow::Result<(Vec<Document>, Renderer)> {
     let names = Names::of(plan.name.as_str());
     let version = plan.postgres.version;
     let default_image = match scenario.containerfile {
@@ -244,34 +279,41 @@ fn render_unchecked(scenario: &Scenario, plan: &Plan, archive: Option<&Archive>)
         files: Files { config, scripts: scenario.scripts },
     };
     let config = if scenario.live_config { &[] } else { scenario.config };
-    let mut renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
-    let render = |renderer: &Renderer, template: &str| -> anyhow::Result<Document> {
-        let text = renderer.render(template).with_context(|| format!("cannot render {template}"))?;
-        Ok(Document { path: basename(template).to_owned(), text })
-    };
+    let renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
     let mut manifests = scenario
         .manifests
         .iter()
-        .map(|template| render(&renderer, template))
+        .map(|template| document(&renderer, template))
         .collect::<anyhow::Result<Vec<_>>>()?;
     manifests.retain(|document| !document.text.trim().is_empty());
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
+    Ok((manifests, renderer))
+}
+
+/// What is in the folder besides the manifests.
+fn others(scenario: &Scenario, plan: &Plan, checked: &mut Checked) -> anyhow::Result<Vec<Document>> {
+    let Checked { manifests, objects, renderer } = checked;
     // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
-    renderer.set("graph", graph::mermaid(&manifest::graph(&manifests)));
+    renderer.set("graph", graph::mermaid(&objects.graph()));
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
         Lang::En => english,
     };
-    let readme = Document { path: "README.md".to_owned(), ..render(&renderer, readme)? };
-    let mut others = vec![readme, render(&renderer, "common/Kustomization")?];
+    let readme = Document { path: "README.md".to_owned(), ..document(renderer, readme)? };
+    let mut others = vec![readme, document(renderer, "common/Kustomization")?];
     if let Some(containerfile) = scenario.containerfile {
-        others.push(render(&renderer, containerfile)?);
+        others.push(document(renderer, containerfile)?);
     }
-    Ok(Rendered { manifests, others })
+    Ok(others)
+}
+
+fn document(renderer: &Renderer, template: &str) -> anyhow::Result<Document> {
+    let text = renderer.render(template).with_context(|| format!("cannot render {template}"))?;
+    Ok(Document { path: basename(template).to_owned(), text })
 }
 
 fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
@@ -285,7 +327,7 @@ fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
     claim.into()
 }
 
-fn check(plan: &Plan, archive: Option<&Archive>, rendered: Rendered) -> anyhow::Result<Rendered> {
+fn check(plan: &Plan, archive: Option<&Archive>, manifests: &[Document]) -> anyhow::Result<Objects> {
     let names = Names::of(plan.name.as_str());
     let backrest_keys = archive.map(Archive::secret_keys).unwrap_or_default();
     let mut secrets = vec![(names.credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
@@ -293,13 +335,18 @@ fn check(plan: &Plan, archive: Option<&Archive>, rendered: Rendered) -> anyhow::
         secrets.push((&names.backrest, &backrest_keys));
         secrets.push((&names.backrest_tls, &TLS_KEYS));
     }
-    let findings =
-        manifest::check(&rendered.manifests, &External { secrets: &secrets, ..External::default() });
+    let objects = Objects::read(manifests);
+    let findings = objects.check(&External { secrets: &secrets, ..External::default() });
     if findings.is_empty() {
-        return Ok(rendered);
+        return Ok(objects);
     }
     let list: Vec<String> = findings.iter().map(ToString::to_string).collect();
     anyhow::bail!("{DEFECT}: the rendered manifests are wrong:\n{}", list.join("\n"))
+}
+
+/// The scenario of this name on the command line.
+pub fn named(id: &str) -> Option<&'static Scenario> {
+    all().get(id).copied()
 }
 
 /// Every scenario by its name on the command line.
@@ -320,13 +367,13 @@ mod tests {
             ("role: replica", "role: on", "invalid type: boolean"),
             ("name: pg-scripts", "name: pg-script", "pg-script"),
         ] {
-            let mut rendered = render_unchecked(&Q1, &plan, None).unwrap();
-            for document in &mut rendered.manifests {
+            let (mut manifests, _) = unchecked(&Q1, &plan, None).unwrap();
+            for document in &mut manifests {
                 if !document.text.contains("kind: ConfigMap") {
                     document.text = document.text.replace(good, broken);
                 }
             }
-            let error = format!("{:#}", check(&plan, None, rendered).unwrap_err());
+            let error = format!("{:#}", check(&plan, None, &manifests).err().unwrap());
             assert!(error.contains("this is a defect of pgk") && error.contains(finding), "{error}");
         }
     }
