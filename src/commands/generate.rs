@@ -29,21 +29,18 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
                 eprintln!("warning: {warning}");
             }
         }
-        match &arguments.output {
-            Some(folder) => {
-                let rendered = scenario::render(scenario, plan)?;
-                write(&instances.folder(folder, plan), &rendered, arguments.force)?;
-            }
-            None => {
-                let manifests = scenario::manifests(scenario, plan)?;
-                let secrets = if arguments.with_secret {
-                    super::secret::documents(plan, scenario.archive, None)?
-                } else {
-                    Vec::new()
-                };
-                super::print(&emit::stream(secrets.iter().chain(&manifests)))?;
-            }
+        if let Some(folder) = &arguments.output {
+            let rendered = scenario::render(scenario, plan)?;
+            write(&instances.folder(folder, plan), &rendered, arguments.force)?;
+            continue;
         }
+        let manifests = scenario::manifests(scenario, plan)?;
+        let secrets = if arguments.with_secret {
+            super::secret::documents(plan, scenario.archive, None)?
+        } else {
+            Vec::new()
+        };
+        super::print(&emit::stream(secrets.iter().chain(&manifests)))?;
     }
     if arguments.output.is_none() && io::stdout().is_terminal() {
         eprintln!(

@@ -86,7 +86,7 @@ pub fn check(documents: &[Document], external: &External<'_>) -> Vec<Finding> {
 /// Manifests that were read, one Kubernetes object each, and each of them checked alone.
 pub struct Objects {
     /// Those that could be read.
-    objects: Vec<typed::Object>,
+    readable: Vec<typed::Object>,
     findings: Vec<Finding>,
     /// Whether all could be.
     complete: bool,
@@ -96,9 +96,9 @@ impl Objects {
     /// Reads `documents`.
     pub fn read(documents: &[Document]) -> Self {
         let mut findings = Vec::new();
-        let objects: Vec<_> =
+        let readable: Vec<_> =
             documents.iter().filter_map(|document| typed::read(document, &mut findings)).collect();
-        Self { complete: objects.len() == documents.len(), objects, findings }
+        Self { complete: readable.len() == documents.len(), readable, findings }
     }
 
     /// What is wrong with them, each alone and together.
@@ -117,7 +117,7 @@ impl Objects {
     }
 
     fn all(&self) -> Vec<&typed::Object> {
-        self.objects.iter().collect()
+        self.readable.iter().collect()
     }
 }
 

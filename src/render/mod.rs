@@ -16,17 +16,17 @@
 pub mod escape;
 mod templates;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use escape::Kind;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::{Object, Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use templates::TEMPLATES;
 
 /// A rendered file: its name in the folder and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,27 @@ pub struct Document {
 /// The templates and the values that they all see.
 #[derive(Debug)]
 pub struct Renderer {
-    environment: Environment<'static>,
+    context: Arc<Context>,
+}
+
+/// What a template sees, and those see which `file()` and `checksum()` render in its midst.
+#[derive(Debug, Clone)]
+struct Context {
+    values: BTreeMap<String, Value>,
+    /// What `checksum()` covers.
+    files: Vec<&'static str>,
+}
+
+/// The name by which [`file`] and [`checksum`] find the context that they are called in.
+const CONTEXT: &str = "context";
+
+impl Object for Context {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            CONTEXT => Some(Value::from_dyn_object(Arc::clone(self))),
+            key => self.values.get(key).cloned(),
+        }
+    }
 }
 
 impl Renderer {
@@ -49,27 +69,18 @@ impl Renderer {
     /// # Errors
     /// `values` is no map.
     pub fn new(values: &impl Serialize, files: Vec<&'static str>) -> anyhow::Result<Self> {
-        let mut environment = match COMPILED.get() {
-            Some(compiled) => compiled.clone(),
-            None => COMPILED
-                .get_or_init({
-                    let compiled = compile()?;
-                    move || compiled
-                })
-                .clone(),
-        };
-        environment.add_function("checksum", move |state: &State| checksum(state, &files));
-        let values = Value::from(Serde(values));
-        for key in values.try_iter()? {
-            let value = values.get_item(&key)?;
-            environment.add_global(key.to_string(), value);
+        let all = Value::from(Serde(values));
+        let mut values = BTreeMap::new();
+        for key in all.try_iter()? {
+            let value = all.get_item(&key)?;
+            values.insert(key.to_string(), value);
         }
-        Ok(Self { environment })
+        Ok(Self { context: Arc::new(Context { values, files }) })
     }
 
     /// Adds a value that all templates see from now on.
     pub fn set(&mut self, name: &'static str, value: impl Serialize) {
-        self.environment.add_global(name, Value::from(Serde(value)));
+        Arc::make_mut(&mut self.context).values.insert(name.to_owned(), Value::from(Serde(value)));
     }
 
     /// The template `name`, filled in.
@@ -77,14 +88,17 @@ impl Renderer {
     /// # Errors
     /// The template is missing, broken, or uses a value that there is none of: a defect of pgk.
     pub fn render(&self, name: &str) -> anyhow::Result<String> {
-        Ok(self.environment.get_template(name)?.render(())?)
+        let context = Value::from_dyn_object(Arc::clone(&self.context));
+        Ok(environment()?.get_template(name)?.render(context)?)
     }
 }
 
-/// The templates, compiled once however many instances are rendered: a clone shares them.
-static COMPILED: OnceLock<Environment<'static>> = OnceLock::new();
-
-fn compile() -> anyhow::Result<Environment<'static>> {
+/// The templates. Each is compiled when it is first used, and once however many instances are rendered.
+fn environment() -> Result<&'static Environment<'static>, Error> {
+    static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // A comment is not `{#`, which Bash has in `${#array[@]}`.
@@ -102,10 +116,9 @@ fn compile() -> anyhow::Result<Environment<'static>> {
         .add_filter("indented", |text: String, by: usize| Value::from_safe_string(indented(&text, by)));
     environment.add_filter("basename", |path: String| basename(&path).to_owned());
     environment.add_function("file", file);
-    for (name, source) in TEMPLATES {
-        environment.add_template(name, source)?;
-    }
-    Ok(environment)
+    environment.add_function("checksum", checksum);
+    environment.set_loader(|name| Ok(templates::source(name)));
+    Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
 /// What stands after the last `/` of `path`.
@@ -153,19 +166,25 @@ fn indented(text: &str, by: usize) -> String {
 const FILE_INDENT: usize = 4;
 
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    let text = state.env().get_template(name)?.render(())?;
+    let text = state.env().get_template(name)?.render(context(state)?)?;
     Ok(Value::from_safe_string(escape::yaml_block(&text, FILE_INDENT)))
 }
 
-fn checksum(state: &State<'_, '_>, files: &[&str]) -> Result<String, Error> {
+fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
+    let context = context(state)?;
+    let files = context.downcast_object_ref::<Context>().map(|context| context.files.as_slice());
     let mut hash = Sha256::new();
-    for name in files {
+    for name in files.ok_or(ErrorKind::UndefinedError)? {
         hash.update(name);
         hash.update([0]);
-        hash.update(state.env().get_template(name)?.render(())?);
+        hash.update(state.env().get_template(name)?.render(&context)?);
         hash.update([0]);
     }
     Ok(hex(&hash.finalize()))
+}
+
+fn context(state: &State<'_, '_>) -> Result<Value, Error> {
+    state.lookup(CONTEXT).ok_or_else(|| ErrorKind::UndefinedError.into())
 }
 
 /// `bytes` in hexadecimal.

@@ -3,8 +3,7 @@
 /// Lists the templates; each is the file of that name under `templates/`.
 macro_rules! templates {
     ($($name:literal)*) => {
-        /// Each by its path below `templates/`.
-        pub(super) const TEMPLATES: &[(&str, &str)] =
+        const TEMPLATES: &[(&str, &str)] =
             &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name)))),*];
     };
 }
@@ -121,4 +120,9 @@ templates! {
     "q3/start.py"
     "q3/statefulset-repo.yaml"
     "q3/tend_archive.py"
+}
+
+/// The text of the template `name`, a path below `templates/`.
+pub(super) fn source(name: &str) -> Option<&'static str> {
+    TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
