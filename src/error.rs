@@ -1,6 +1,7 @@
 //! The one shape of an error that a user can mend: what is wrong, where, and what to do.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Style};
 
@@ -37,6 +38,11 @@ pub enum Place {
 }
 
 impl Place {
+    /// The file or folder as a whole.
+    pub fn path(path: &Path) -> Self {
+        Self::File { path: path.display().to_string(), position: None }
+    }
+
     /// In the value of `flag`, so many characters from its beginning.
     pub fn argument(flag: &str, value: &str, characters: usize) -> Self {
         Self::Argument { text: format!("{flag} {value}"), column: flag.len() + 2 + characters }
@@ -54,6 +60,13 @@ impl Diagnostic {
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
+    }
+
+    /// The same, with what was probably meant as what to do, and `otherwise` where there is no telling.
+    #[must_use]
+    pub fn suggest(self, meant: Option<&str>, otherwise: impl Into<String>) -> Self {
+        let help = meant.map_or_else(|| otherwise.into(), |meant| format!("did you mean `{meant}`?"));
+        self.help(help)
     }
 
     /// The same, with what to do.

@@ -10,6 +10,8 @@
 //!
 //! Only step 1 can fail on a user's input. A failure in 3 or 4 is a defect of pgk, and says so.
 
+#[cfg(feature = "drill")]
+mod api;
 pub mod cli;
 pub mod commands;
 pub mod config;

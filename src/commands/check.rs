@@ -74,8 +74,7 @@ fn nothing(path: &Path) -> Diagnostic {
 }
 
 fn place(path: &Path) -> Place {
-    let path = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    Place::File { path, position: None }
+    Place::path(if path == Path::new("-") { Path::new("standard input") } else { path })
 }
 
 /// The files that `kubectl apply -f` would read.
@@ -91,7 +90,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<File>> {
         return Ok(vec![File { path: "standard input".to_owned(), text }]);
     }
     let paths = if path.is_dir() {
-        manifests(path).map_err(|error| cannot(path, &error))?
+        super::files_in(path, &["yaml", "yml", "json"]).map_err(|error| cannot(path, &error))?
     } else {
         vec![path.into()]
     };
@@ -100,15 +99,4 @@ fn read(path: &Path) -> anyhow::Result<Vec<File>> {
         Ok(File { path: path.display().to_string(), text })
     };
     paths.into_iter().map(text).collect()
-}
-
-/// The manifests in a folder, and not in those below it, in the order of their names.
-fn manifests(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.retain(|path| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| matches!(ending, "yaml" | "yml" | "json")) && path.is_file()
-    });
-    paths.sort();
-    Ok(paths)
 }

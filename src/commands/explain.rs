@@ -3,7 +3,8 @@
 use serde_json::Value as Json;
 
 use crate::cli::{Explain, FLAGS};
-use crate::config::settings::{self, Setting, inline, wrapped};
+use crate::config::KEYS;
+use crate::config::settings::{self, Setting, inline, plain, wrapped};
 use crate::error::{Diagnostic, Place};
 
 /// How wide the text is, in characters, and the names in it.
@@ -33,13 +34,9 @@ pub fn explain(arguments: &Explain) -> anyhow::Result<()> {
     };
     let known = |setting: &&Setting| setting.key == *key || setting.key == "postgres.parameters";
     let Some(setting) = settings::find(key).filter(known) else {
-        let help = match settings::meant(key) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => "`pgk explain` lists every key".to_owned(),
-        };
         return Err(Diagnostic::new("there is no such setting")
             .at(Place::argument("pgk explain", key, 0))
-            .help(help)
+            .suggest(settings::meant(key), KEYS)
             .into());
     };
     super::print(&text(setting))
@@ -122,9 +119,7 @@ fn how_to_set(setting: &Setting) -> String {
             Some((name, value)) => (format!("{}.{name}", setting.key), inline(value)),
             None => return text,
         },
-        scalar => {
-            (setting.key.clone(), scalar.as_str().map_or_else(|| scalar.to_string(), ToOwned::to_owned))
-        }
+        scalar => (setting.key.clone(), plain(scalar)),
     };
     // A file of several lines is none for a command line.
     if let Ok(value) = shlex::try_quote(&value)

@@ -3,8 +3,6 @@
 //! All configurations are read and checked, each alone and with the others, before anything is made of one.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Config;
@@ -79,20 +77,14 @@ fn paths(given: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
             files.push(path.clone());
             continue;
         }
-        let place = Place::File { path: path.display().to_string(), position: None };
-        let entries = fs::read_dir(path)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>());
-        let mut below = match entries {
-            Ok(below) => below,
-            Err(error) => return Err(Diagnostic::new(format!("cannot read the folder: {error}")).at(place)),
-        };
-        below.retain(|path| path.extension().is_some_and(|ending| ending == "yaml") && path.is_file());
+        let below = super::files_in(path, &["yaml"]).map_err(|error| {
+            Diagnostic::new(format!("cannot read the folder: {error}")).at(Place::path(path))
+        })?;
         if below.is_empty() {
             return Err(Diagnostic::new("this folder has no configuration")
-                .at(place)
+                .at(Place::path(path))
                 .help("put a .yaml file for each instance there, or give the path of a file after -f"));
         }
-        below.sort();
         files.extend(below);
     }
     Ok(files)
@@ -121,8 +113,7 @@ fn tell_apart(instances: &[Instance], sources: &mut Sources) -> Result<(), Diagn
         };
         if let Some((other, what)) = what {
             sources.file = Some(file.clone());
-            let place = config::place("name", sources)
-                .unwrap_or_else(|| Place::File { path: file.display().to_string(), position: None });
+            let place = config::place("name", sources).unwrap_or_else(|| Place::path(file));
             let other = other.display();
             return Err(Diagnostic::new(what)
                 .at(place)

@@ -3,20 +3,16 @@
 //! It asks as `kubectl apply --server-side --dry-run=server` does, under kubectl's name as the manager of fields. So
 //! the API server fills in its defaults on both sides, and says itself what it would refuse.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use kube::{Client, Config};
 use serde_json::Value as Json;
-use tokio::time::timeout;
 
 use super::diff::difference;
+use crate::api::{self, bounded, refusal};
 use crate::manifest::{objects, replacement};
 use crate::render::Document;
 
-/// The longest that one call may take.
-const CALL: Duration = Duration::from_secs(10);
 /// The manager of fields that `kubectl apply --server-side` names.
 const MANAGER: &str = "kubectl";
 
@@ -28,10 +24,7 @@ const MANAGER: &str = "kubectl";
 pub(super) fn compare(manifests: &[Document]) -> anyhow::Result<usize> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
-        config.connect_timeout = Some(CALL);
-        let default = config.default_namespace.clone();
-        let client = Client::try_from(config)?;
+        let (client, default) = api::connect().await?;
         let mut differences = 0;
         for object in manifests.iter().flat_map(objects) {
             differences += usize::from(one(&client, &default, &object).await?);
@@ -53,12 +46,12 @@ async fn one(client: &Client, default: &str, object: &Json) -> anyhow::Result<bo
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let what = format!("{kind} {name}");
 
-    let live = bounded(api.get_opt(name)).await?.with_context(|| format!("cannot read {what}"))?;
+    let live = bounded(api.get_opt(name)).await.with_context(|| format!("cannot read {what}"))?;
     let live = live.map(serde_json::to_value).transpose()?;
     let mut params =
         PatchParams { dry_run: true, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let mut applied = bounded(api.patch(name, &params, &Patch::Apply(object))).await?;
-    if let Err(kube::Error::Api(status)) = &applied
+    let mut applied = bounded(api.patch(name, &params, &Patch::Apply(object))).await;
+    if let Some(status) = applied.as_ref().err().and_then(refusal)
         && status.code == 409
     {
         eprintln!("warning: {what}: {}", status.message);
@@ -66,28 +59,21 @@ async fn one(client: &Client, default: &str, object: &Json) -> anyhow::Result<bo
             "help: apply with --force-conflicts to take these fields over; the difference shows them taken"
         );
         params.force = true;
-        applied = bounded(api.patch(name, &params, &Patch::Apply(object))).await?;
+        applied = bounded(api.patch(name, &params, &Patch::Apply(object))).await;
     }
-    match applied {
-        Ok(applied) => {
-            let shown = shown(&what, live.as_ref(), &serde_json::to_value(applied)?);
-            super::print(shown.as_deref().unwrap_or_default())?;
-            Ok(shown.is_some())
+    if let Some(status) = applied.as_ref().err().and_then(refusal)
+        && status.code == 422
+    {
+        eprintln!("warning: {what} cannot be applied: {}", status.message);
+        if let Some(live) = &live {
+            eprintln!("help: if a field cannot be changed in place: {}", replacement(live, object));
         }
-        Err(kube::Error::Api(status)) if status.code == 422 => {
-            eprintln!("warning: {what} cannot be applied: {}", status.message);
-            if let Some(live) = &live {
-                eprintln!("help: if a field cannot be changed in place: {}", replacement(live, object));
-            }
-            Ok(true)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot try to apply {what}")),
+        return Ok(true);
     }
-}
-
-/// What a call answers within its time.
-async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<kube::Result<T>> {
-    timeout(CALL, call).await.with_context(|| format!("the API server did not answer in {CALL:?}"))
+    let applied = applied.with_context(|| format!("cannot try to apply {what}"))?;
+    let shown = shown(&what, live.as_ref(), &serde_json::to_value(applied)?);
+    super::print(shown.as_deref().unwrap_or_default())?;
+    Ok(shown.is_some())
 }
 
 /// The difference between an object as it is, if it is, and as it would be; `None` if there is none.

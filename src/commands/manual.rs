@@ -28,11 +28,9 @@ pub fn man(arguments: &Man) -> anyhow::Result<()> {
         None => &all,
         Some(name) => all.find_subcommand(name).ok_or_else(|| {
             let names = all.get_subcommands().map(clap::Command::get_name);
-            let help = match similar(name, names) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => "`pgk --help` lists the commands".to_owned(),
-            };
-            Diagnostic::new("there is no such command").at(Place::argument("pgk man", name, 0)).help(help)
+            Diagnostic::new("there is no such command")
+                .at(Place::argument("pgk man", name, 0))
+                .suggest(similar(name, names), "`pgk --help` lists the commands")
         })?,
     };
     let mut page = Vec::new();

@@ -25,7 +25,9 @@ pub use init::init;
 pub use manual::{completion, man};
 pub use secret::secret;
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -36,4 +38,15 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.context("cannot write to stdout"),
     }
+}
+
+/// The files with one of these endings in a folder, and not in those below it, in the order of their names.
+fn files_in(folder: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
+    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| endings.contains(&ending)) && path.is_file()
+    });
+    paths.sort();
+    Ok(paths)
 }

@@ -157,7 +157,7 @@ impl File {
         match read_text(path) {
             Ok(text) => Ok(Self { shown, text }),
             Err(why) => Err(Diagnostic::new(format!("cannot read the configuration: {why}"))
-                .at(Place::File { path: shown, position: None })
+                .at(Place::path(Path::new(&shown)))
                 .help("give the path of a YAML file after -f, or leave -f out for the defaults")),
         }
     }
@@ -292,7 +292,7 @@ fn help(key: &str, value: Option<&str>, is_key: bool) -> String {
 }
 
 /// Where a user finds what a configuration may hold.
-const KEYS: &str = "`pgk explain` lists every key";
+pub(crate) const KEYS: &str = "`pgk explain` lists every key";
 
 /// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
 pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
@@ -337,11 +337,10 @@ pub(crate) fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
     use serde_yaml::Error as E;
     match error.without_snippet() {
         E::SerdeUnknownField { field, expected, .. } => {
-            let help = match similar(field, expected.iter().copied()) {
-                Some(key) => format!("did you mean `{key}`?"),
-                None => format!("the keys here are {}", expected.join(", ")),
-            };
-            Diagnostic::new(format!("unknown key {}", types::shown(field))).help(help)
+            Diagnostic::new(format!("unknown key {}", types::shown(field))).suggest(
+                similar(field, expected.iter().copied()),
+                format!("the keys here are {}", expected.join(", ")),
+            )
         }
         E::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().map_or_else(|| "a key".to_owned(), types::shown);

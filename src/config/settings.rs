@@ -91,7 +91,7 @@ impl Setting {
 }
 
 /// A scalar as it is written.
-pub(super) fn plain(value: &Json) -> String {
+pub fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 

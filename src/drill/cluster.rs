@@ -7,17 +7,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodTemplateSpec};
+use kube::Client;
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
-use kube::{Client, Config};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::analysis::PRIMARY;
+use crate::api::{self, CALL, bounded, refusal};
 use crate::render::hex;
 
-/// The longest that one call may take, to the API server or through it into a pod.
-const CALL: Duration = Duration::from_secs(10);
 /// The longest that a primary may take to say how the whole is.
 const ANSWER: Duration = Duration::from_secs(3);
 /// The container that runs PostgreSQL.
@@ -70,11 +69,8 @@ pub(super) struct State {
 impl Cluster {
     /// The instance `name` in `namespace`, or in that of the current context.
     pub(super) async fn connect(name: String, namespace: Option<String>) -> anyhow::Result<Self> {
-        let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
-        config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(6 * CALL);
-        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
-        Ok(Self { client: Client::try_from(config)?, namespace, name })
+        let (client, default) = api::connect().await?;
+        Ok(Self { client, namespace: namespace.unwrap_or(default), name })
     }
 
     /// The versions of Kubernetes and PostgreSQL, for the report.
@@ -289,16 +285,10 @@ impl Cluster {
     }
 }
 
-async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
-    Ok(timeout(CALL, call).await.with_context(|| format!("the API server did not answer in {CALL:?}"))??)
-}
-
 /// What is to be removed and is not there any more is no error.
 fn ignore_missing(done: anyhow::Result<()>) -> anyhow::Result<()> {
     match done {
-        Err(error) if matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 404) => {
-            Ok(())
-        }
+        Err(error) if refusal(&error).is_some_and(|status| status.code == 404) => Ok(()),
         done => done,
     }
 }

@@ -30,12 +30,11 @@ pub const LIST: &str = ".pgk-files";
 /// A [`Diagnostic`] if the folder, or a file to be written, is there and pgk did not write it, unless
 /// `force`; a failure of the file system. The folder is then as it was.
 pub fn write_folder(folder: &Path, documents: &[&Document], force: bool) -> anyhow::Result<Vec<String>> {
-    refuse(folder, force)?;
-    let earlier = read_list(folder)?;
-    if let Some(earlier) = earlier.as_ref().filter(|_| !force) {
-        refuse_foreign(folder, documents, earlier)?;
+    let earlier = earlier(folder, force)?;
+    if !force {
+        refuse_foreign(folder, documents, &earlier)?;
     }
-    let stale = stale(folder, documents, &earlier.unwrap_or_default())?;
+    let stale = stale(folder, documents, &earlier)?;
 
     let cannot = || format!("cannot write the folder {}", folder.display());
     let beside = match folder.parent() {
@@ -76,8 +75,7 @@ pub struct Change {
 /// # Errors
 /// As for [`write_folder`], without `force`.
 pub fn changes(folder: &Path, documents: &[&Document]) -> anyhow::Result<Vec<Change>> {
-    let earlier = refuse(folder, false).and_then(|()| {
-        let earlier = read_list(folder)?.unwrap_or_default();
+    let earlier = earlier(folder, false).and_then(|earlier| {
         refuse_foreign(folder, documents, &earlier)?;
         Ok(earlier)
     });
@@ -128,15 +126,21 @@ fn read_list(folder: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> 
 /// # Errors
 /// A [`Diagnostic`] if it is a file, or a folder that holds something and that pgk did not write, unless `force`.
 pub fn refuse(folder: &Path, force: bool) -> anyhow::Result<()> {
-    let place = || Place::File { path: folder.display().to_string(), position: None };
+    earlier(folder, force).map(drop)
+}
+
+/// What pgk wrote there earlier, unless the folder is to be refused.
+fn earlier(folder: &Path, force: bool) -> anyhow::Result<BTreeMap<String, String>> {
+    let place = || Place::path(folder);
     if folder.is_file() {
         return Err(Diagnostic::new("this is a file, not a folder")
             .at(place())
             .help("choose another path")
             .into());
     }
-    if force || read_list(folder)?.is_some() {
-        return Ok(());
+    let list = read_list(folder)?;
+    if force || list.is_some() {
+        return Ok(list.unwrap_or_default());
     }
     let empty = match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
@@ -146,7 +150,7 @@ pub fn refuse(folder: &Path, force: bool) -> anyhow::Result<()> {
         }
     };
     if empty {
-        return Ok(());
+        return Ok(BTreeMap::new());
     }
     Err(Diagnostic::new("the folder is not empty, and pgk did not write it")
         .at(place())
@@ -159,14 +163,13 @@ fn refuse_foreign(
     documents: &[&Document],
     earlier: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
-    let place = |path: PathBuf| Place::File { path: path.display().to_string(), position: None };
     let foreign = documents
         .iter()
         .find(|document| !earlier.contains_key(&document.path) && folder.join(&document.path).exists());
     match foreign {
         None => Ok(()),
         Some(document) => Err(Diagnostic::new("a file of this name is there, and pgk did not write it")
-            .at(place(folder.join(&document.path)))
+            .at(Place::path(&folder.join(&document.path)))
             .help("move it away, or add --force to replace it")
             .into()),
     }
