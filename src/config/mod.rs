@@ -170,7 +170,7 @@ impl File {
         if let Some(document) = Node::of_document(&self.text) {
             settings_in(document, &mut Vec::new(), &mut found);
         }
-        let first_at = at(first);
+        let first_at = first.location().and_then(at);
         let mut wrong = Vec::new();
         let mut has_first = false;
         for found in found {
@@ -296,17 +296,16 @@ pub(crate) const KEYS: &str = "`pgk explain` lists every key";
 
 /// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
 pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
-    explain(error, help).at(in_file(path, text, at(error)))
+    explain(error, help).at(in_file(path, text, error.location().and_then(at)))
 }
 
-/// Where an error is.
-fn at(error: &serde_yaml::Error) -> Option<At> {
-    let location = error.location()?;
+/// Line and column.
+pub(crate) fn at(location: serde_yaml::Location) -> Option<At> {
     Some((usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?))
 }
 
 /// What is at `at` in the file `path`, whose text is `text`.
-fn in_file(path: &str, text: &str, at: Option<At>) -> Place {
+pub(crate) fn in_file(path: &str, text: &str, at: Option<At>) -> Place {
     let position = at
         .and_then(|(line, column)| Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned())));
     Place::File { path: path.to_owned(), position }

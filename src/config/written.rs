@@ -8,7 +8,7 @@ use super::layer::Layer;
 use super::parse;
 
 /// Where something stands: line and column, both from 1.
-pub(super) type At = (usize, usize);
+pub(crate) type At = (usize, usize);
 
 /// Something written, and where.
 #[derive(Debug)]

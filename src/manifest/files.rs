@@ -9,7 +9,7 @@ use serde_yaml::Location;
 
 use super::typed::{self, Object};
 use super::{External, Finding, links, yaml};
-use crate::config::explain;
+use crate::config::{at, explain, in_file};
 use crate::error::{Diagnostic, Place};
 
 /// A file of manifests.
@@ -183,14 +183,8 @@ impl Document<'_> {
 
     /// Line and column in the file, and the place to show.
     fn place(&self, location: Option<Location>) -> ((usize, usize), Place) {
-        let path = self.file.path.clone();
-        let position = location.and_then(|location| {
-            let line = usize::try_from(location.line()).ok()?;
-            let column = usize::try_from(location.column()).ok()?;
-            Some((line + self.before, column, self.text.lines().nth(line.checked_sub(1)?)?.to_owned()))
-        });
-        let (line, column) = position.as_ref().map_or((0, 0), |(line, column, _)| (*line, *column));
-        ((line, column), Place::File { path, position })
+        let at = location.and_then(at).map(|(line, column)| (line + self.before, column));
+        (at.unwrap_or_default(), in_file(&self.file.path, &self.file.text, at))
     }
 }
 
