@@ -80,6 +80,17 @@ fn a_setting_that_is_applied_in_place() {
     assert_snapshot!(Written::by(&["gen", "q2"]).diff("q2", &["--set", "replicas=3"]));
 }
 
+/// More replicas are no reason to replace a pod that runs.
+#[test]
+fn a_number_of_replicas() {
+    for scenario in ["q1", "q2 --strategy restore", "q3"] {
+        let scenario: Vec<_> = scenario.split(' ').collect();
+        let said = Written::by(&[&["gen"], &scenario[..]].concat())
+            .diff(scenario[0], &[&scenario[1..], &["--set", "replicas=3"]].concat());
+        assert!(said.contains("replicas: 3") && !said.contains("sha256"), "{said}");
+    }
+}
+
 #[test]
 fn a_setting_that_is_not() {
     assert_snapshot!(Written::by(&["gen", "q1"]).diff("q1", &["--set", "storage.size=16Gi"]));

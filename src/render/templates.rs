@@ -28,6 +28,7 @@ templates! {
     "common/postgresql.conf"
     "common/ready-replica.sh"
     "common/replica.sh"
+    "common/replicas.sh"
     "common/restore-from-replica.sh"
     "common/roles.sql"
     "common/secret.yaml"

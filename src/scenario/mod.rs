@@ -39,8 +39,8 @@ pub struct Scenario {
     /// The template of the Containerfile that builds the image which the pods run on; without one, it is the
     /// official image.
     containerfile: Option<&'static str>,
-    /// Whether the pods take up a changed configuration file by themselves, or must be replaced.
-    live_config: bool,
+    /// Those of them that running pods take up by themselves; when another changes, the pods must be replaced.
+    live: &'static [&'static str],
     /// Whether there is a backup store, which the primary is restored from.
     store: bool,
     /// Whether there is an archive, which the whole cluster can be restored from.
@@ -278,8 +278,9 @@ fn unchecked(
         repo_claim: claim(&plan.q3.posix.size, plan.q3.posix.class.as_ref()),
         files: Files { config, scripts: scenario.scripts },
     };
-    let config = if scenario.live_config { &[] } else { scenario.config };
-    let renderer = Renderer::new(&values, [config, scenario.scripts].concat())?;
+    let fixed =
+        [scenario.config, scenario.scripts].concat().into_iter().filter(|file| !scenario.live.contains(file));
+    let renderer = Renderer::new(&values, fixed.collect())?;
     let mut manifests = scenario
         .manifests
         .iter()

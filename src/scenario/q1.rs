@@ -18,6 +18,7 @@ pub static Q1: Scenario = Scenario {
     config: &["common/postgresql.conf", "common/pg_hba.conf", "common/roles.sql"],
     scripts: &[
         "common/settings.sh",
+        "common/replicas.sh",
         "common/common.sh",
         "q1/primary.sh",
         "common/first-start.sh",
@@ -30,7 +31,7 @@ pub static Q1: Scenario = Scenario {
         "common/ready-replica.sh",
     ],
     containerfile: None,
-    live_config: false,
+    live: &["common/replicas.sh"],
     store: false,
     archive: false,
     readme: ["q1/README.fr.md", "q1/README.en.md"],

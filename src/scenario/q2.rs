@@ -3,6 +3,8 @@
 
 use super::Scenario;
 
+const CONFIG: &[&str] = &["q2/patroni.yaml", "q2/parameters.yaml", "q2/settings.yaml", "common/roles.sql"];
+
 /// Q2 by promotion: Patroni promotes a replica.
 pub static Q2: Scenario = Scenario {
     id: "q2",
@@ -19,7 +21,7 @@ pub static Q2: Scenario = Scenario {
         "q2/statefulset.yaml",
         "q2/poddisruptionbudget.yaml",
     ],
-    config: &["q2/patroni.yaml", "q2/parameters.yaml", "q2/settings.yaml", "common/roles.sql"],
+    config: CONFIG,
     scripts: &[
         "q2/member.sh",
         "q2/run_patroni.py",
@@ -31,7 +33,7 @@ pub static Q2: Scenario = Scenario {
         "q2/pgk.py",
     ],
     containerfile: Some("q2/Containerfile"),
-    live_config: true,
+    live: CONFIG,
     store: false,
     archive: false,
     readme: ["q2/README.fr.md", "q2/README.en.md"],
@@ -55,6 +57,7 @@ pub static Q2_RESTORE: Scenario = Scenario {
     config: &["common/postgresql.conf", "common/pg_hba.conf", "common/roles.sql"],
     scripts: &[
         "common/settings.sh",
+        "common/replicas.sh",
         "common/common.sh",
         "q2-restore/primary.sh",
         "q2-restore/damage.sh",
@@ -77,7 +80,7 @@ pub static Q2_RESTORE: Scenario = Scenario {
         "common/ready-replica.sh",
     ],
     containerfile: None,
-    live_config: false,
+    live: &["common/replicas.sh"],
     store: true,
     archive: false,
     readme: ["q2-restore/README.fr.md", "q2-restore/README.en.md"],

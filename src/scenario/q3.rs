@@ -2,6 +2,15 @@
 
 use super::Scenario;
 
+const CONFIG: &[&str] = &[
+    "q2/patroni.yaml",
+    "q2/parameters.yaml",
+    "q2/settings.yaml",
+    "common/roles.sql",
+    "q3/pgbackrest.conf",
+    "q3/pgbackrest-repo.conf",
+];
+
 /// Q3: Patroni promotes a replica; pgBackRest archives, and brings back a cluster that has lost everything.
 pub static Q3: Scenario = Scenario {
     id: "q3",
@@ -25,14 +34,7 @@ pub static Q3: Scenario = Scenario {
         "q3/cronjob-backup-incr.yaml",
         "q3/cronjob-restore-test.yaml",
     ],
-    config: &[
-        "q2/patroni.yaml",
-        "q2/parameters.yaml",
-        "q2/settings.yaml",
-        "common/roles.sql",
-        "q3/pgbackrest.conf",
-        "q3/pgbackrest-repo.conf",
-    ],
+    config: CONFIG,
     scripts: &[
         "q2/member.sh",
         "q2/run_patroni.py",
@@ -55,7 +57,7 @@ pub static Q3: Scenario = Scenario {
         "q3/fetch-wal-strict.sh",
     ],
     containerfile: Some("q2/Containerfile"),
-    live_config: true,
+    live: CONFIG,
     store: false,
     archive: true,
     readme: ["q3/README.fr.md", "q3/README.en.md"],

@@ -26,6 +26,33 @@ clone() {
 	rm -rf "$data.old"
 	[ ! -e "$data" ] || mv "$data" "$data.old"
 	mv "$new" "$data"
-	rm -rf "$data.old"
+	rm -rf "$data.old"{% if store %} "$rewinding"{% endif %}
+
 	log "cloned $rw_service"
 }
+{% if store %}
+
+# rewind FORK: brings a copy that has WAL beyond the fork back to it. Fetches what differs, which is little.
+# Fails where only a new copy helps, such as without the WAL since the last checkpoint before the fork.
+rewind() {
+	local how=(--target-pgdata="$data" --config-file=/etc/pgk/config/postgresql.conf
+		--source-server="host=$rw_service port=5432 user=replicator dbname=postgres")
+	pg_rewind "${how[@]}" --dry-run >/tmp/rewind.log 2>&1 &
+	if ! wait $! || grep -q 'no rewind required' /tmp/rewind.log; then
+		log "cannot rewind: $(tail -n 1 /tmp/rewind.log)"
+		return 1
+	fi
+	# From here to the end the copy is neither the old one nor the new one, and may not be started.
+	touch "$rewinding"
+	sync "$rewinding" "${data%/*}"
+	pg_rewind "${how[@]}" >/tmp/rewind.log 2>&1 &
+	if ! wait $!; then
+		log "the rewind failed: $(tail -n 1 /tmp/rewind.log)"
+		return 1
+	fi
+	touch "$data/standby.signal"
+	sync "$data"
+	rm "$rewinding"
+	log "rewound to $1: this copy goes on from there"
+}
+{% endif %}

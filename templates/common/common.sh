@@ -5,6 +5,9 @@
 
 data=$PGDATA                        # the database; complete, or not there
 new=$PGDATA.new                     # one in the making: renamed to $data when it is whole
+{% if store %}
+rewinding=$PGDATA.rewinding         # $data is being rewound (clone.sh)
+{% endif %}
 start_empty=$PGDATA.start-empty     # made by a human who wants an empty database whatever replicas hold
 credentials=/etc/pgk/credentials
 export PGPASSFILE=/tmp/pgpass       # the replication password, also for primary_conninfo

@@ -5,6 +5,8 @@
 set -eu
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
+# shellcheck source-path=SCRIPTDIR source=replicas.sh
+. /etc/pgk/scripts/replicas.sh
 {% if store %}
 # shellcheck source-path=SCRIPTDIR source=ask-store.sh
 . /etc/pgk/scripts/ask-store.sh

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Watches a running replica and says in the log how it is. Sourced by replica.sh.
 #
-# A replica gives its copy up in {{ ("two cases" if store else "one case") | safe }} only: the primary answers, is the same database system, and no
+# A replica gives {{ ("up its copy, or a part of it," if store else "its copy up") | safe }} in {{ ("two cases" if store else "one case") | safe }} only: the primary answers, is the same database system, and no
 # longer has the WAL that the replica needs. Its data is then nothing but an older state of the
 # primary's.{% if store %} Or the primary was restored, and the replica had received more than the store had: nobody
 # was told that this was committed.{% endif %} In every other case it keeps what it has and leaves the decision to a human.
@@ -63,8 +63,8 @@ follow() {
 		stop
 {% if store %}
 	elif [ -n "$theirs" ] && [ -n "$position" ] && is_beyond_fork "$position"; then
-		log "the primary was restored: this copy, up to $position, has WAL beyond $fork that never was in the store, so nobody was told that it was committed. Cloning the primary anew"
-		outdated=yes
+		log "the primary was restored: this copy, up to $position, has WAL beyond $fork that never was in the store, so nobody was told that it was committed. Rewinding it"
+		outdated=yes rewind_to=$fork
 		stop
 {% endif %}
 	elif [ $((SECONDS - answers_since)) -ge 30 ]; then

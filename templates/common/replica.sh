@@ -15,6 +15,12 @@ write_pgpass
 # A container that ended while it replaced its copy by a newer one.
 if [ ! -e "$data" ] && [ -e "$data.old" ]; then mv "$data.old" "$data"; fi
 
+{% if store %}
+if [ -e "$rewinding" ]; then
+	log "a rewind of this copy was not brought to its end: cloning the primary"
+	clone
+fi
+{% endif %}
 if [ -f "$data/PG_VERSION" ]; then
 	log "the volume holds a copy: starting it"
 else
@@ -23,10 +29,14 @@ else
 fi
 
 while :; do
-	outdated=''
+	outdated=''{% if store %} rewind_to=''{% endif %}
+
 	start_postgres
 	status=0
 	supervise follow || status=$?
 	[ -n "$outdated" ] || exit "$status"
+{% if store %}
+	if [ -n "$rewind_to" ] && rewind "$rewind_to"; then continue; fi
+{% endif %}
 	clone
 done

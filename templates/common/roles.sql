@@ -20,6 +20,11 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'replicator') \gexec
 ALTER ROLE replicator PASSWORD :'replication_password';
 -- So that a replica can ask which WAL the primary still has (follow.sh).
 GRANT pg_monitor TO replicator;
+{% if store %}
+-- What pg_rewind reads of the primary (clone.sh): files, which a replica gets copies of anyway.
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text),
+	pg_read_binary_file(text, bigint, bigint, boolean) TO replicator;
+{% endif %}
 
 SELECT format('CREATE ROLE %I LOGIN', {{ postgres.user }})
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {{ postgres.user }}) \gexec

@@ -2,7 +2,6 @@
 # What differs from one instance to the next. Sourced by common.sh.
 rw_service={{ names.rw }}
 replicas_service={{ names.replicas }}
-replicas={{ replicas }}
 max_lag={{ q2.max_lag if store else q1.max_lag }}
 {% if store %}
 store_service={{ names.store }}
