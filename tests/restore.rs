@@ -43,6 +43,7 @@ fn the_primary_is_made_anew() {
     }
     the_store_is_lost(&pg);
     the_data_is_damaged(&pg);
+    the_replicas_are_beyond_the_store(&pg);
 }
 
 /// Its pod, and then its volume as well: writes wait meanwhile, and it rebuilds itself.
@@ -85,4 +86,41 @@ fn the_data_is_damaged(pg: &Instance) {
         println!("the_data_is_damaged: {logged}: restored after {}", seconds(begin.elapsed()));
         pg.wait_until_streaming(2);
     }
+}
+
+/// When the primary is lost, the replicas have WAL that the store has not, so that nobody was told of it: it is undone.
+/// And the store's WAL ends where a file ends.
+fn the_replicas_are_beyond_the_store(pg: &Instance) {
+    wait_for_the_store(pg);
+    let (primary, replicas) = (pg.primary(), pg.wait_until_streaming(2));
+    eventually("a receiver that has stopped where a file ends", secs(60), || {
+        store(pg, "kill -CONT $(cat /tmp/receiver.pid)")?;
+        pg.sql(&primary, "SELECT pg_switch_wal()")?;
+        sleep(secs(1));
+        store(pg, "kill -STOP $(cat /tmp/receiver.pid)")?;
+        let received = "SELECT flush_lsn, flush_lsn = pg_current_wal_lsn() AND flush_lsn::text LIKE '%000000'
+            FROM pg_stat_replication WHERE application_name = 'walstore'";
+        let received = pg.sql(&primary, received)?;
+        expect(received.ends_with("|t"), received)
+    });
+    let beyond = "SET synchronous_commit = local; CREATE TABLE beyond AS SELECT generate_series(1, 1000)";
+    pg.sql(&primary, beyond).expect("a table");
+    for replica in &replicas {
+        eventually("its copy", secs(10), || pg.sql(replica, "SELECT count(*) FROM beyond"));
+    }
+    let begin = Instant::now();
+    pg.kubectl(&["delete", "pod", &primary.name, "--grace-period=0", "--force"]).expect("the primary goes");
+    store(pg, "kill -KILL $(cat /tmp/receiver.pid)").expect("the receiver goes");
+    for replica in &replicas {
+        pg.wait_for_log(replica, "rewound to", secs(90));
+    }
+    let streaming = pg.wait_until_streaming(2);
+    println!("the_replicas_are_beyond_the_store: streaming again after {}", seconds(begin.elapsed()));
+    for pod in streaming.iter().chain([&pg.primary()]) {
+        let gone = pg.sql(pod, "SELECT to_regclass('beyond') IS NULL").expect("an answer");
+        assert_eq!(gone, "t", "{pod:?}");
+    }
+    wait_for_the_store(pg);
+    let log = pg.kubectl(&["logs", "pg-store-0"]).expect("a log");
+    assert!(log.contains("ends with a file, and the new timeline begins there"), "{log}");
 }

@@ -25,6 +25,27 @@ begin_afresh() {
 	mkdir /store/base /store/wal
 }
 
+# Would the receiver ask for WAL from POSITION on? It goes on after the last whole file, or with an unfinished one.
+is_at() {
+	local offset=$((16#${1#*/} % segment)) next
+	next=$(number "${last:8:16}")
+	[ ! -e "/store/wal/$last" ] || next=$((next + 1))
+	[ "$offset" = 0 ] && [ "$(number "$(segment_of "$1")")" = "$next" ]
+}
+
+# The old timeline ends exactly where the receiver would go on with it, which it cannot: there is nothing of it
+# to come. An empty file of the new timeline lets it begin with that; whoever restores needs its history, too.
+begin_timeline() {
+	local name
+	name=$(printf '%08X' "$1")
+	holder_sql "TIMELINE_HISTORY $1" | sed 's/^[0-9A-F]*\.history //' >"/store/wal/$name.history.new"
+	[ -s "/store/wal/$name.history.new" ] || return 1
+	mv "/store/wal/$name.history.new" "/store/wal/$name.history"
+	: >"/store/wal/$name$(segment_of "$fork").partial"
+	sync /store/wal/"$name"* /store/wal
+	log "the WAL that is here ends with a file, and the new timeline begins there: receiving from $fork on timeline $1"
+}
+
 # Is the holder ready to be received from, and what is there to prepare?
 prepare() {
 	local facts recovering theirs timeline status last fork
@@ -69,6 +90,7 @@ prepare() {
 			mv "/store/wal/$last"* /store/beyond-the-fork/
 			return 1
 		fi
+		if [ -n "$fork" ] && is_at "$fork"; then begin_timeline "$timeline" || return 1; fi
 	fi
 	# Has the primary thrown away WAL that is missing here?
 	if [ "$(holder_sql "SELECT '${last:8:16}' < min(substr(name, 9)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}\$'")" = t ]; then
