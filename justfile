@@ -31,7 +31,7 @@ deny:
 #
 # The cluster tests, on the cluster of KUBECONFIG
 cluster:
-    cargo test --locked --test cluster --test drill --test promote --test restore --test archive -- --nocapture --test-threads 1
+    cargo test --locked --test cluster --test apply --test drill --test promote --test restore --test archive -- --nocapture --test-threads 1
 
 # The cluster tests several times over; what they measured goes to docs/proof/q1.txt
 measure times="3":

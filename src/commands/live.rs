@@ -6,6 +6,7 @@
 use anyhow::Context as _;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::core::Status;
 use serde_json::Value as Json;
 
 use super::diff::difference;
@@ -54,10 +55,12 @@ async fn one(client: &Client, default: &str, object: &Json) -> anyhow::Result<bo
     if let Some(status) = applied.as_ref().err().and_then(refusal)
         && status.code == 409
     {
-        eprintln!("warning: {what}: {}", status.message);
-        eprintln!(
-            "help: apply with --force-conflicts to take these fields over; the difference shows them taken"
-        );
+        if conflicts_with_others(status) {
+            eprintln!("warning: {what}: {}", status.message);
+            eprintln!(
+                "help: apply with --force-conflicts to take these fields over; the difference shows them taken"
+            );
+        }
         params.force = true;
         applied = bounded(api.patch(name, &params, &Patch::Apply(object))).await;
     }
@@ -74,6 +77,13 @@ async fn one(client: &Client, default: &str, object: &Json) -> anyhow::Result<bo
     let shown = shown(&what, live.as_ref(), &serde_json::to_value(applied)?);
     super::print(shown.as_deref().unwrap_or_default())?;
     Ok(shown.is_some())
+}
+
+/// Whether it conflicts with more than what `kubectl apply` without `--server-side` did, which kubectl takes over unasked.
+fn conflicts_with_others(status: &Status) -> bool {
+    let causes = status.details.as_ref().map_or(&[][..], |details| &details.causes);
+    let kubectl = r#"conflict with "kubectl-client-side-apply""#;
+    causes.is_empty() || causes.iter().any(|cause| !cause.message.starts_with(kubectl))
 }
 
 /// The difference between an object as it is, if it is, and as it would be; `None` if there is none.

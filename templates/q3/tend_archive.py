@@ -17,6 +17,7 @@ from backrest import *
 
 LEADERLESS = 10  # seconds without a primary, the lease having run out, after which Patroni's own rules make nobody one
 FAILS = 60  # seconds that a WAL file may wait while none gets away
+WAKE = 10  # seconds after which a failing archiving is tried again
 LEAD = first_start.LEAD
 CONDITION = "pgk/archiving"
 
@@ -155,7 +156,7 @@ class Archiving:
     def __init__(self):
         self.api = StatusApi()
         self.told = None
-        self.logged = 0.0
+        self.logged = self.woken = 0.0
 
     def look(self):
         count, oldest, quiet = waiting()
@@ -169,6 +170,9 @@ class Archiving:
             if self.told != "False" or time.monotonic() - self.logged > 300:
                 self.logged = time.monotonic()
                 log(text)
+            if not away and time.monotonic() - self.woken >= WAKE:
+                self.woken = time.monotonic()
+                sql("SELECT pg_reload_conf()")  # after a failure, PostgreSQL's archiver sleeps for a minute, unless this wakes it
         elif self.told == "False":
             log("archiving works again")
         self.tell("False" if fails else "True", text or "the WAL gets into the archive")
