@@ -7,7 +7,7 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . measure/common.sh
-rows=(lost-posix lost-s3 objects-gone one-volume point-in-time second-system backup-and-failover flipped-byte store-away cluster-gone)
+rows=(lost-posix lost-s3 lost-endpoints objects-gone one-volume point-in-time second-system backup-and-failover flipped-byte store-away cluster-gone)
 [ "$*" = all ] || rows=("$@")
 
 away=''
@@ -88,8 +88,8 @@ restore_test() {
 # ------------------------------------------------------------------ the rows
 
 # 1: every pod and volume lost, under load; then once more with all WAL in the archive
-everything_lost() {
-	begin "$1"
+everything_lost() { # KIND SETTING...
+	begin "$@"
 	writer
 	sleep 20
 	local began
@@ -117,6 +117,7 @@ everything_lost() {
 }
 lost-posix() { everything_lost posix; }
 lost-s3() { everything_lost s3; }
+lost-endpoints() { everything_lost posix q2.dcs=endpoints; }
 
 # 3: Patroni's objects gone as well: the whole namespace
 objects-gone() {
