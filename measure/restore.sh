@@ -49,7 +49,8 @@ by_hand() {
 	none_lost
 	printf '%-24s well after %s s, longest time without a commit %s; %s\n' "$what" "$took" "$(longest_gap)" "$lost"
 }
-damage() { in_primary bash -euc "rm -rf \$PGDATA/base && kill -9 \$(head -n 1 \$PGDATA/postmaster.pid)"; }
+# (The primary may notice it, and end PostgreSQL, before this does.)
+damage() { in_primary bash -uc "rm -rf \$PGDATA/base; kill -9 \$(head -n 1 \$PGDATA/postmaster.pid)" || true; }
 # (The volume is the pod's own.)
 lose_volume() { k delete pod "$(primary .metadata.name)" --grace-period=0 --force; }
 lose_the_store() {
