@@ -167,7 +167,8 @@ def main(patroni_pid):
                 write_patroni_yaml(may_bootstrap, apart)
                 os.kill(patroni_pid, signal.SIGHUP)
                 written = seen
-            if patroni("GET", "/patroni")[1].get("role") == "primary":
+            # As long as FIRST_START is there, Patroni makes a database, and post-init.sh its roles.
+            if patroni("GET", "/patroni")[1].get("role") == "primary" and not os.path.exists(FIRST_START):
                 lead(api, config)
                 if secret != roles_as_of and apply_roles():
                     roles_as_of = secret

@@ -188,6 +188,14 @@ class Archiving:
         self.told = status
 
 
+def leads(led):
+    """Whether this member is the primary, which it may have been before. A database that Patroni is still making may
+    yet be thrown away, and another made: a repository must not hear of it before Patroni's objects do."""
+    if patroni("GET", "/patroni")[1].get("role") != "primary" or os.path.exists(FIRST_START):
+        return False
+    return led or bool(annotations(tend.api.get(tend.config_path)).get("initialize"))
+
+
 def watch_the_archive():
     """As long as this member is the primary. In a thread of its own: what hangs here, hangs nothing else."""
     archiving, backup, ended, led = Archiving(), None, 0.0, False
@@ -196,7 +204,7 @@ def watch_the_archive():
         time.sleep(2)
         try:
             start.write_repositories()
-            primary = patroni("GET", "/patroni")[1].get("role") == "primary"
+            primary = leads(led)
             if backup and backup.poll() is not None:
                 ended = time.monotonic() + (300 if backup.returncode == 0 else 10)
                 backup = None

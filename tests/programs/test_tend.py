@@ -233,7 +233,7 @@ class Tend(ProgramTest):
         class End(BaseException):
             pass
 
-        left, started, self.led = looks, [], []
+        left, started, self.led, self.roles = looks, [], [], []
 
         def on_sleep():
             nonlocal left
@@ -242,7 +242,7 @@ class Tend(ProgramTest):
                 raise End
 
         self.clock.on_sleep = on_sleep
-        self.program.apply_roles = lambda: True
+        self.program.apply_roles = lambda: self.roles.append(self.clock.now) or True
         self.program.lead = lambda api, config: self.led.append((api, config))
         self.program.threading = types.SimpleNamespace(
             Thread=lambda target, daemon: types.SimpleNamespace(start=lambda: started.append((target, daemon))))
@@ -254,6 +254,13 @@ class Tend(ProgramTest):
         self.own_role = "primary"
         self.run_it(3)
         self.assertEqual(self.led, [(self.api, self.program.config)] * 3)
+        self.assertEqual(len(self.roles), 1)
+
+    def test_a_database_that_patroni_is_still_making_is_left_alone(self):
+        self.own_role = "primary"
+        (self.folder / "volume/first-start").touch()
+        self.run_it(3)
+        self.assertEqual((self.led, self.roles, self.puts), ([], [], []))
 
     def test_a_replica_does_not(self):
         self.run_it(3)

@@ -60,5 +60,37 @@ class Archiving(ProgramTest):
         self.assertEqual(self.said[-1], "archiving works again")
 
 
+class Leads(ProgramTest):
+    """Whether it is a primary that archives."""
+
+    def setUp(self):
+        for module in "first_start", "start", "tend", "backrest":
+            sys.modules.pop(module, None)
+        self.load("tend_archive", "db-0")
+        self.program.tend.api = self.api
+        self.role = "primary"
+        self.program.patroni = lambda method, path: (200, {"role": self.role})
+
+    def test_a_primary_of_a_cluster_that_exists(self):
+        self.api.put(self.config_path, annotations={"initialize": "7"})
+        self.assertTrue(self.program.leads(False))
+        self.role = "replica"
+        self.assertFalse(self.program.leads(True))
+
+    def test_not_before_the_database_is_made(self):
+        (self.folder / "volume/first-start").touch()
+        self.api.put(self.config_path, annotations={"initialize": "7"})
+        self.assertFalse(self.program.leads(False))
+
+    def test_not_before_patroni_has_noted_it(self):
+        self.assertFalse(self.program.leads(False))
+        self.api.put(self.config_path, annotations={"initialize": ""})
+        self.assertFalse(self.program.leads(False))
+
+    def test_one_that_led_goes_on_without_the_api(self):
+        self.api.away = True
+        self.assertTrue(self.program.leads(True))
+
+
 if __name__ == "__main__":
     main()
