@@ -59,7 +59,7 @@ switched() {
 	newest=$(sql 'SELECT last_archived_wal FROM pg_stat_archiver') && [[ ! $newest < $1 ]]
 }
 # switch: every row that is there is in the archive
-switch() { within 90 'the WAL in the archive' switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal())')"; }
+switch() { within 90 'the WAL in the archive' switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal() - 1)')"; }
 streaming() { [ "$(sql "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'pg-_'")" = "$1" ]; }
 
 # destroy POD...: the volumes of these members, and the pods themselves, at once. All that runs in them is killed
@@ -290,7 +290,7 @@ store-away() {
 	end
 }
 archives() { [ "$(k get pod "$(primary .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].status}')" = True ] && switch_now; }
-switch_now() { switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal())')"; }
+switch_now() { switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal() - 1)')"; }
 waits_for_the_store() { k logs pg-0 --container postgres | grep 'pgk: waiting, and making no new database'; }
 
 # 2: the whole Kubernetes cluster is lost under load; 1 GB of data in the store

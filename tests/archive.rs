@@ -22,7 +22,7 @@ use cluster::machine::{self, Repair};
 /// Every row that is there is in the archive.
 fn archive_all(pg: &Instance) {
     let primary = pg.primary();
-    let last = pg.sql(&primary, "SELECT pg_walfile_name(pg_switch_wal())").expect("a file of WAL");
+    let last = pg.sql(&primary, "SELECT pg_walfile_name(pg_switch_wal() - 1)").expect("a file of WAL");
     eventually("the rows in the archive", secs(60), || {
         let archived = pg.sql(&primary, "SELECT last_archived_wal FROM pg_stat_archiver")?;
         expect(archived >= last, archived)
