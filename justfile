@@ -23,6 +23,31 @@ test:
 deny:
     cargo deny --log-level error check bans licenses sources
 
+# kube-score over tp8/ and the examples, rendered: every finding is fixed, or refuted in .ci/kube-score.txt (takes Go)
+judge:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    version=v1.20.0
+    judge=target/judges/$version/kube-score refuted=$(sed '/^#/d; /^$/d' .ci/kube-score.txt)
+    [ -x "$judge" ] || GOBIN="$PWD/target/judges/$version" go install "github.com/zegl/kube-score/cmd/kube-score@$version"
+    # Exits with 1 for what it finds; its status says nothing of what is refuted.
+    score() { { "$judge" score --output-format ci --kubernetes-version v1.33 - || true; } | sed "s|^|$1: |"; }
+    all=$(
+        find tp8 -name '*.yaml' -printf '%h\n' | sort -u | while read -r folder; do
+            for file in "$folder"/*.yaml; do echo ---; cat "$file"; done | score "$folder"
+        done
+        for file in examples/*.yaml; do
+            scenario=${file#examples/}
+            cargo run --locked --quiet -- gen "${scenario:0:2}" -f "$file" | score "$file"
+        done
+    )
+    findings=$(grep -vE '^[^ ]+ \[(OK|SKIPPED)\] ' <<<"$all")
+    if grep -vE "$refuted" <<<"$findings"; then echo "these findings are neither fixed nor refuted"; exit 1; fi
+    while read -r line; do
+        grep -qE -- "$line" <<<"$findings" || { echo "this refutes nothing: $line"; exit 1; }
+    done <<<"$refuted"
+    echo "$(wc -l <<<"$all") answers, $(wc -l <<<"$findings") findings, all refuted"
+
 # The nodes have the image of tp8/Q2/Containerfile. PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
 # and PGK_NODE_HEAL are the commands that take nodes away and give them back, with {node} for the name;
 # PGK_NODE_PART cuts {node} from {others} alone, PGK_CONTAINER_KILL kills {container} on {node}, PGK_API_OFF and
