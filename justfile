@@ -122,6 +122,22 @@ tp8:
     cargo run --locked --quiet -- gen q3 -o tp8/Q3
     cargo run --locked --quiet -- gen q3 -f examples/q3-s3.yaml -o tp8/Q3/s3
 
+# It takes a nightly toolchain and `cargo install cargo-fuzz`. What it finds is in fuzz/artifacts/TARGET, what it learnt in
+# fuzz/corpus/TARGET.
+#
+# Fuzz a target (config, render or check) for so many seconds, from the files of the tests on
+fuzz target seconds="600":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case {{target}} in
+        check) seeds=(fuzz/seeds/check tests/check tp8) ;;
+        *) seeds=(fuzz/seeds/config examples tests/errors) ;;
+    esac
+    mkdir -p fuzz/corpus/{{target}}
+    # pgk has no unsafe code for a sanitizer to watch.
+    cargo +nightly fuzz run --sanitizer none {{target}} fuzz/corpus/{{target}} "${seeds[@]}" -- \
+        -max_total_time={{seconds}} -max_len=16384 -timeout=10 -rss_limit_mb=2048
+
 # Take what pgk prints now for right: snapshots and tp8/
 accept: tp8
     INSTA_UPDATE=always cargo test --locked --test snapshots --test errors --test secret --test settings
