@@ -22,7 +22,7 @@ impl Object {
     /// The object as its type, if it is of that type.
     pub(super) fn typed<T: Resource + DeserializeOwned>(&self) -> Option<T> {
         let is_one = self.text("/apiVersion") == T::API_VERSION && self.kind() == T::KIND;
-        is_one.then(|| serde_json::from_value(self.tree.clone()).ok()).flatten()
+        is_one.then(|| T::deserialize(&self.tree).ok()).flatten()
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -76,8 +76,8 @@ pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
         findings.push(object.finding("", message));
         return false;
     };
-    match round_trip(object.tree.clone()) {
-        Ok(known) => compare(object, &object.tree, &known, "", findings),
+    match round_trip(&object.tree) {
+        Ok(known) => compare(object, &object.tree, &known, &Path::Whole, findings),
         Err(error) => {
             let before = findings.len();
             blame(object, round_trip, &object.tree, "", &|value| value, findings);
@@ -88,7 +88,7 @@ pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
         }
     }
     check_name(object, findings);
-    check_keys(object, &object.tree, "", findings);
+    check_keys(object, &object.tree, &Path::Whole, findings);
     true
 }
 
@@ -111,10 +111,10 @@ pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
     Some(format!("apiVersion `{version}`, kind `{meant}`"))
 }
 
-type RoundTrip = fn(Value) -> serde_json::Result<Value>;
+type RoundTrip = fn(&Value) -> serde_json::Result<Value>;
 
-fn round_trip<T: DeserializeOwned + Serialize>(tree: Value) -> serde_json::Result<Value> {
-    serde_json::to_value(serde_json::from_value::<T>(tree)?)
+fn round_trip<T: DeserializeOwned + Serialize>(tree: &Value) -> serde_json::Result<Value> {
+    serde_json::to_value(T::deserialize(tree)?)
 }
 
 /// The kinds that are known: the only list of them.
@@ -166,37 +166,54 @@ kinds![
     storage::v1::StorageClass,
 ];
 
+/// Where something stands in an object. It is written out where something is wrong alone: nearly never.
+enum Path<'a> {
+    Whole,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl From<&Path<'_>> for String {
+    fn from(path: &Path<'_>) -> Self {
+        match path {
+            Path::Whole => String::new(),
+            Path::Field(path, key) => field(&String::from(*path), key),
+            Path::Item(path, index) => format!("{}[{index}]", String::from(*path)),
+        }
+    }
+}
+
 /// Compares the document with what its type keeps of it.
 ///
 /// The type ignores a field that it doesn't know and fills in one that it requires, where the API server
 /// refuses both. It so also finds a volume claim template without `apiVersion` and `kind`: the API server
 /// adds these two, after which Argo CD sees a difference for ever.
-fn compare(object: &Object, written: &Value, known: &Value, path: &str, findings: &mut Vec<Finding>) {
+fn compare(object: &Object, written: &Value, known: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
     match (written, known) {
         (Value::Object(written), Value::Object(known)) => {
             for (key, value) in written {
-                let path = field(path, key);
+                let path = &Path::Field(path, key);
                 match known.get(key) {
                     // Says nothing, yet `kubectl apply` reads it as "remove this field".
                     // kubectl writes this one itself.
                     _ if value.is_null() && object.foreign && key == "creationTimestamp" => {}
                     _ if value.is_null() => findings.push(object.finding(path, "null: leave the field out")),
-                    Some(known) => compare(object, value, known, &path, findings),
+                    Some(known) => compare(object, value, known, path, findings),
                     None => findings.push(object.finding(path, "unknown field")),
                 }
             }
             let filled_in = |key: &str| {
                 object.foreign
                     && matches!(key, "apiVersion" | "kind")
-                    && path.contains("volumeClaimTemplates[")
+                    && String::from(path).contains("volumeClaimTemplates[")
             };
             for key in known.keys().filter(|key| !written.contains_key(*key) && !filled_in(key)) {
-                findings.push(object.finding(field(path, key), "required field is missing"));
+                findings.push(object.finding(&Path::Field(path, key), "required field is missing"));
             }
         }
         (Value::Array(written), Value::Array(known)) if written.len() == known.len() => {
             for (index, (written, known)) in written.iter().zip(known).enumerate() {
-                compare(object, written, known, &format!("{path}[{index}]"), findings);
+                compare(object, written, known, &Path::Item(path, index), findings);
             }
         }
         (written, known) if same_scalar(written, known) => {}
@@ -224,7 +241,7 @@ fn blame(
     wrap: &dyn Fn(Value) -> Value,
     findings: &mut Vec<Finding>,
 ) {
-    let fits = |value| round_trip(wrap(value));
+    let fits = |value| round_trip(&wrap(value));
     match value {
         Value::Object(map) if fits(Value::Object(serde_json::Map::new())).is_ok() => {
             for (key, child) in map {
@@ -266,27 +283,28 @@ fn check_name(object: &Object, findings: &mut Vec<Finding>) {
 }
 
 /// The syntax of labels and annotations, wherever they stand: also in pod and claim templates.
-fn check_keys(object: &Object, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+fn check_keys(object: &Object, value: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
     if let Value::Array(items) = value {
         for (index, item) in items.iter().enumerate() {
-            check_keys(object, item, &format!("{path}[{index}]"), findings);
+            check_keys(object, item, &Path::Item(path, index), findings);
         }
     }
     let Value::Object(map) = value else { return };
     for (key, child) in map {
-        let path = field(path, key);
+        let path = &Path::Field(path, key);
         let labels = matches!(key.as_str(), "labels" | "matchLabels" | "nodeSelector");
         if labels || key == "annotations" {
             for (key, value) in child.as_object().into_iter().flatten() {
+                let path = &Path::Field(path, key);
                 if !is_qualified_name(key) {
-                    findings.push(object.finding(field(&path, key), "not a valid key"));
+                    findings.push(object.finding(path, "not a valid key"));
                 }
                 if labels && !value.as_str().is_some_and(|value| value.is_empty() || is_name(value)) {
-                    findings.push(object.finding(field(&path, key), format!("{value} is not a valid label")));
+                    findings.push(object.finding(path, format!("{value} is not a valid label")));
                 }
             }
         }
-        check_keys(object, child, &path, findings);
+        check_keys(object, child, path, findings);
     }
 }
 

@@ -144,7 +144,10 @@ pub fn yaml_block(text: &str, indent: usize) -> String {
     let holds =
         |c: char| c == '\n' || c == '\t' || (' '..='~').contains(&c) || ('\u{a0}'..'\u{d7ff}').contains(&c);
     let unfit = |c: char| !holds(c) || matches!(c, '\u{2028}' | '\u{2029}');
-    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || text.contains(unfit) {
+    // Files of a hundred kilobytes, most of them ASCII: all bytes at once is several times faster.
+    let plain = |b: u8| b == b'\n' || b == b'\t' || (b' '..=b'~').contains(&b);
+    let ascii = text.bytes().fold(true, |all, b| all & plain(b));
+    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || (!ascii && text.contains(unfit)) {
         return yaml_quoted(text);
     }
     // `|-`, `|` and `|+` keep no, one and all line ends at the end of the text.
@@ -153,11 +156,13 @@ pub fn yaml_block(text: &str, indent: usize) -> String {
         Some(body) if body.ends_with('\n') => ("|+", body),
         Some(body) => ("|", body),
     };
-    let mut block = mark.to_owned();
+    let pad = " ".repeat(indent);
+    let mut block = String::with_capacity(text.len() + text.len() / 8 + 64);
+    block.push_str(mark);
     for line in body.split('\n') {
         block.push('\n');
         if !line.is_empty() {
-            block.extend(std::iter::repeat_n(' ', indent));
+            block.push_str(&pad);
             block.push_str(line);
         }
     }

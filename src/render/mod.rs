@@ -18,7 +18,7 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use escape::Kind;
 use minijinja::syntax::SyntaxConfig;
@@ -49,6 +49,15 @@ struct Context {
     values: BTreeMap<String, Value>,
     /// What `checksum()` covers.
     files: Vec<&'static str>,
+    /// What several templates want of these values, made once.
+    made: Arc<Made>,
+}
+
+/// Files with the values filled in, and what `checksum()` makes of them.
+#[derive(Debug, Default)]
+struct Made {
+    texts: Mutex<BTreeMap<String, Arc<str>>>,
+    checksum: OnceLock<String>,
 }
 
 /// The name by which [`file`] and [`checksum`] find the context that they are called in.
@@ -75,12 +84,14 @@ impl Renderer {
             let value = all.get_item(&key)?;
             values.insert(key.to_string(), value);
         }
-        Ok(Self { context: Arc::new(Context { values, files }) })
+        Ok(Self { context: Arc::new(Context { values, files, made: Arc::default() }) })
     }
 
     /// Adds a value that all templates see from now on.
     pub fn set(&mut self, name: &'static str, value: impl Serialize) {
-        Arc::make_mut(&mut self.context).values.insert(name.to_owned(), Value::from(Serde(value)));
+        let context = Arc::make_mut(&mut self.context);
+        context.values.insert(name.to_owned(), Value::from(Serde(value)));
+        context.made = Arc::default();
     }
 
     /// The template `name`, filled in.
@@ -93,6 +104,9 @@ impl Renderer {
     }
 }
 
+/// How a comment begins: not with `{#`, which Bash has in `${#array[@]}`.
+const COMMENT: &str = "{//";
+
 /// The templates. Each is compiled when it is first used, and once however many instances are rendered.
 fn environment() -> Result<&'static Environment<'static>, Error> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
@@ -101,9 +115,8 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
     }
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // A comment is not `{#`, which Bash has in `${#array[@]}`.
     let mut syntax = SyntaxConfig::builder();
-    syntax.comment_delimiters("{//", "//}").trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+    syntax.comment_delimiters(COMMENT, "//}").trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
     environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|name| match Kind::of(name) {
         Some(kind) => AutoEscape::Custom(kind.name().into()),
@@ -166,21 +179,54 @@ fn indented(text: &str, by: usize) -> String {
 const FILE_INDENT: usize = 4;
 
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    let text = state.env().get_template(name)?.render(context(state)?)?;
-    Ok(Value::from_safe_string(escape::yaml_block(&text, FILE_INDENT)))
+    /// Those of files without values, which are the same in every instance.
+    static BLOCKS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
+    let block = |text: &str| Value::from_safe_string(escape::yaml_block(text, FILE_INDENT));
+    let Some(text) = fixed(name) else { return Ok(block(&*filled(state, name)?)) };
+    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = blocks.get(name) {
+        return Ok(known.clone());
+    }
+    let block = block(text);
+    blocks.insert(name.to_owned(), block.clone());
+    Ok(block)
 }
 
 fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
     let context = context(state)?;
-    let files = context.downcast_object_ref::<Context>().map(|context| context.files.as_slice());
+    let Context { files, made, .. } = context.downcast_object_ref().ok_or(ErrorKind::UndefinedError)?;
+    if let Some(known) = made.checksum.get() {
+        return Ok(known.clone());
+    }
     let mut hash = Sha256::new();
-    for name in files.ok_or(ErrorKind::UndefinedError)? {
+    for name in files {
         hash.update(name);
         hash.update([0]);
-        hash.update(state.env().get_template(name)?.render(&context)?);
+        match fixed(name) {
+            Some(text) => hash.update(text),
+            None => hash.update(filled(state, name)?.as_bytes()),
+        }
         hash.update([0]);
     }
-    Ok(hex(&hash.finalize()))
+    Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())
+}
+
+/// The file `name`, if there is no value in it: its template is its text.
+fn fixed(name: &str) -> Option<&'static str> {
+    templates::source(name).filter(|text| !text.contains("{{") && !text.contains("{%") && !text.contains(COMMENT))
+}
+
+/// The file `name` with its values filled in.
+fn filled(state: &State<'_, '_>, name: &str) -> Result<Arc<str>, Error> {
+    let context = context(state)?;
+    let Context { made, .. } = context.downcast_object_ref().ok_or(ErrorKind::UndefinedError)?;
+    let known = made.texts.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone);
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let text: Arc<str> = state.env().get_template(name)?.render(&context)?.into();
+    made.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&text));
+    Ok(text)
 }
 
 fn context(state: &State<'_, '_>) -> Result<Value, Error> {
