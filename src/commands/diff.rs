@@ -10,7 +10,7 @@ use crate::cli::Diff;
 use crate::emit::{self, Change};
 use crate::manifest::{Obstacle, obstacles};
 use crate::render::Document;
-use crate::scenario;
+use crate::scenario::{self, Series};
 
 /// Prints what a rendering would change, and warns of what cannot be applied in place.
 ///
@@ -19,11 +19,12 @@ use crate::scenario;
 pub fn diff(arguments: Diff) -> anyhow::Result<()> {
     let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
     let instances = Instances::load(arguments.config, Some(scenario))?;
+    let mut series = Series::default();
     #[cfg(feature = "drill")]
     if arguments.live {
         let mut manifests = Vec::new();
         for plan in &instances.plans {
-            manifests.extend(scenario::manifests(scenario, plan)?);
+            manifests.extend(series.manifests(scenario, plan)?);
         }
         return differ(super::live::compare(&manifests)?, "object");
     }
@@ -31,7 +32,7 @@ pub fn diff(arguments: Diff) -> anyhow::Result<()> {
     instances.have_folders()?;
     let mut differences = 0;
     for plan in &instances.plans {
-        let rendered = scenario::render(scenario, plan)?;
+        let rendered = series.render(scenario, plan)?;
         differences += compare(&instances.folder(&folder, plan), &rendered.manifests, &rendered.others)?;
     }
     differ(differences, "file")

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::instances::Instances;
 use crate::cli::Gen;
-use crate::scenario::Rendered;
+use crate::scenario::{Rendered, Series};
 use crate::{emit, scenario};
 
 /// Renders a scenario to stdout or into a folder: one instance after the other, once all are known to be good.
@@ -23,6 +23,7 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
             emit::refuse(&instances.folder(folder, plan), arguments.force)?;
         }
     }
+    let mut series = Series::default();
     for plan in &instances.plans {
         if scenario.archive {
             for warning in plan.archive_warnings() {
@@ -30,11 +31,11 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
             }
         }
         if let Some(folder) = &arguments.output {
-            let rendered = scenario::render(scenario, plan)?;
+            let rendered = series.render(scenario, plan)?;
             write(&instances.folder(folder, plan), &rendered, arguments.force)?;
             continue;
         }
-        let manifests = scenario::manifests(scenario, plan)?;
+        let manifests = series.manifests(scenario, plan)?;
         let secrets = if arguments.with_secret {
             super::secret::documents(plan, scenario.archive, None)?
         } else {

@@ -14,6 +14,7 @@ mod written;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
 
@@ -47,7 +48,8 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// # Errors
 /// [`Diagnostics`] that point to all that is wrong, as far as the file is YAML.
 pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
-    let mut plan = Plan::defaults().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
+    static DEFAULTS: LazyLock<Result<Plan, String>> = LazyLock::new(Plan::defaults);
+    let mut plan = DEFAULTS.clone().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
     let file = sources.file.as_deref().map(File::read).transpose()?;
     let mut wrong = Vec::new();
     if let Some(file) = &file {

@@ -94,6 +94,11 @@ impl Renderer {
         context.made = Arc::default();
     }
 
+    /// What `checksum()` gave; `None` if no template asked for it.
+    pub fn checksum(&self) -> Option<&str> {
+        self.context.made.checksum.get().map(String::as_str)
+    }
+
     /// The template `name`, filled in.
     ///
     /// # Errors
@@ -116,7 +121,11 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
-    syntax.comment_delimiters(COMMENT, "//}").trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+    syntax
+        .comment_delimiters(COMMENT, "//}")
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true);
     environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|name| match Kind::of(name) {
         Some(kind) => AutoEscape::Custom(kind.name().into()),
@@ -213,7 +222,8 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
 
 /// The file `name`, if there is no value in it: its template is its text.
 fn fixed(name: &str) -> Option<&'static str> {
-    templates::source(name).filter(|text| !text.contains("{{") && !text.contains("{%") && !text.contains(COMMENT))
+    templates::source(name)
+        .filter(|text| !text.contains("{{") && !text.contains("{%") && !text.contains(COMMENT))
 }
 
 /// The file `name` with its values filled in.

@@ -6,6 +6,7 @@ mod archive;
 mod q1;
 mod q2;
 mod q3;
+mod series;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub use archive::{Archive, CIPHER_PASS, TLS_KEYS};
 pub use q1::Q1;
 pub use q2::{Q2, Q2_RESTORE};
 pub use q3::Q3;
+pub use series::Series;
 
 /// One of the lab sheet's questions.
 #[derive(Debug)]
@@ -201,17 +203,7 @@ fn selector(plan: &Plan) -> Selector<'_> {
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
 pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
-    let mut checked = checked(scenario, plan)?;
-    let others = others(by_strategy(scenario, plan), plan, &mut checked).context(DEFECT)?;
-    Ok(Rendered { manifests: checked.manifests, others })
-}
-
-/// The manifests alone, checked.
-///
-/// # Errors
-/// As for [`render`].
-pub fn manifests(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Vec<Document>> {
-    Ok(checked(scenario, plan)?.manifests)
+    Series::default().render(scenario, plan)
 }
 
 /// What refers to what among the manifests.
@@ -219,23 +211,9 @@ pub fn manifests(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Vec<Documen
 /// # Errors
 /// As for [`render`].
 pub fn graph(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Graph> {
-    Ok(checked(scenario, plan)?.objects.graph())
-}
-
-/// Manifests that are good.
-struct Checked {
-    manifests: Vec<Document>,
-    objects: Objects,
-    /// What they were rendered with.
-    renderer: Renderer,
-}
-
-fn checked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Checked> {
-    let archive = scenario.archive.then(|| Archive::of(plan));
-    let (manifests, renderer) =
-        unchecked(by_strategy(scenario, plan), plan, archive.as_ref()).context(DEFECT)?;
-    let objects = check(plan, archive.as_ref(), &manifests)?;
-    Ok(Checked { manifests, objects, renderer })
+    let scenario = by_strategy(scenario, plan);
+    let (manifests, _) = unchecked(scenario, plan)?;
+    Ok(check(scenario, plan, &manifests)?.graph())
 }
 
 /// Q2 is two scenarios of the same name: `plan` says which.
@@ -249,19 +227,20 @@ fn by_strategy<'a>(scenario: &'a Scenario, plan: &Plan) -> &'a Scenario {
 const DEFECT: &str =
     "this is a defect of pgk, not of your configuration: please report it with the configuration";
 
-fn unchecked(
-    scenario: &Scenario,
-    plan: &Plan,
-    archive: Option<&Archive>,
-) -> anyhow::Result<(Vec<Document>, Renderer)> {
+/// The manifests, and what they were rendered with.
+fn unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
+    fill_in(scenario, plan).context(DEFECT)
+}
+
+fn fill_in(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
+    let archive = scenario.archive.then(|| Archive::of(plan));
     let names = Names::of(plan.name.as_str());
     let version = plan.postgres.version;
     let default_image = match scenario.containerfile {
         Some(_) => version.built_image(),
         None => version.official_image(),
     };
-    let config =
-        scenario.config.iter().copied().chain(archive.into_iter().flat_map(Archive::files)).collect();
+    let config = scenario.config.iter().copied().chain(archive.iter().flat_map(Archive::files)).collect();
     let values = Values {
         plan,
         scenario: scenario.id,
@@ -270,7 +249,7 @@ fn unchecked(
         base_image: version.official_image(),
         watcher: plan.q2.watcher(),
         store: scenario.store,
-        archive,
+        archive: archive.as_ref(),
         labels: labels(plan),
         selector: selector(plan),
         claim: claim(&plan.storage.size, plan.storage.class.as_ref()),
@@ -294,11 +273,16 @@ fn unchecked(
 }
 
 /// What is in the folder besides the manifests.
-fn others(scenario: &Scenario, plan: &Plan, checked: &mut Checked) -> anyhow::Result<Vec<Document>> {
-    let Checked { manifests, objects, renderer } = checked;
+fn others(
+    scenario: &Scenario,
+    plan: &Plan,
+    manifests: &[Document],
+    graph: &Graph,
+    renderer: &mut Renderer,
+) -> anyhow::Result<Vec<Document>> {
     // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
-    renderer.set("graph", graph::mermaid(&objects.graph()));
+    renderer.set("graph", graph::mermaid(graph));
     let [french, english] = scenario.readme;
     let readme = match plan.lang {
         Lang::Fr => french,
@@ -328,11 +312,11 @@ fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
     claim.into()
 }
 
-fn check(plan: &Plan, archive: Option<&Archive>, manifests: &[Document]) -> anyhow::Result<Objects> {
+fn check(scenario: &Scenario, plan: &Plan, manifests: &[Document]) -> anyhow::Result<Objects> {
     let names = Names::of(plan.name.as_str());
-    let backrest_keys = archive.map(Archive::secret_keys).unwrap_or_default();
     let mut secrets = vec![(names.credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
-    if archive.is_some() {
+    let backrest_keys = if scenario.archive { Archive::of(plan).secret_keys() } else { Vec::new() };
+    if scenario.archive {
         secrets.push((&names.backrest, &backrest_keys));
         secrets.push((&names.backrest_tls, &TLS_KEYS));
     }
@@ -368,13 +352,13 @@ mod tests {
             ("role: replica", "role: on", "invalid type: boolean"),
             ("name: pg-scripts", "name: pg-script", "pg-script"),
         ] {
-            let (mut manifests, _) = unchecked(&Q1, &plan, None).unwrap();
+            let (mut manifests, _) = unchecked(&Q1, &plan).unwrap();
             for document in &mut manifests {
                 if !document.text.contains("kind: ConfigMap") {
                     document.text = document.text.replace(good, broken);
                 }
             }
-            let error = format!("{:#}", check(&plan, None, &manifests).err().unwrap());
+            let error = format!("{:#}", check(&Q1, &plan, &manifests).err().unwrap());
             assert!(error.contains("this is a defect of pgk") && error.contains(finding), "{error}");
         }
     }
