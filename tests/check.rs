@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use support::{pgk, pgk_error, pgk_stdout};
@@ -101,6 +102,26 @@ fn what_comes_from_elsewhere_is_told() {
     let path = "tests/check/missing-references.yaml";
     assert!(!check(&[path, "--outside", "ConfigMap/web-confg"]).contains("no ConfigMap"));
     assert!(check(&[path, "--outside", "Secret/web-confg"]).contains("no ConfigMap"));
+}
+
+/// What a cluster of thousands of namespaces holds, and as many mistakes: the time grows with the size, not with its
+/// square.
+#[test]
+fn much() {
+    let namespace = |n| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: n{n}}}\n---\n");
+    let account =
+        |n| format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: a, namespace: n{n}}}\n---\n");
+    let mistake = |n| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{n}}}\nx{n}: 1\n---\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("much.yaml");
+    let started = Instant::now();
+    let all: String = (0..2000).flat_map(|n| [namespace(n), account(n)]).collect();
+    fs::write(&file, all).expect("written");
+    let path = file.to_str().expect("UTF-8");
+    assert_eq!(check(&[path]), "4000 objects checked: nothing is wrong\nexit status 0\n");
+    fs::write(&file, (0..5000).map(mistake).collect::<String>()).expect("written");
+    assert!(check(&[path]).ends_with("error: 5000 findings in 5000 objects\nexit status 1\n"));
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -38,6 +38,8 @@ type Position = (usize, usize, usize);
 struct Document<'a> {
     file: &'a File,
     text: &'a str,
+    /// Its lines: there may be a finding a line.
+    lines: Vec<&'a str>,
     /// How many lines of the file stand before it.
     before: usize,
     /// What messages call it: the file, with the line where it begins unless it is the first.
@@ -130,17 +132,22 @@ impl<'a> Manifests<'a> {
     pub fn check(mut self, external: &External<'_>) -> Vec<Diagnostic> {
         if self.complete {
             let mut findings = Vec::new();
-            let in_one = |object: &&Object| !links::is_cluster_wide(object);
+            let (elsewhere, in_one): (Vec<_>, Vec<_>) =
+                self.objects.iter().partition(|object| links::is_cluster_wide(object));
             let mut namespaces: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
-            for object in self.objects.iter().filter(in_one) {
+            for object in in_one {
                 namespaces.entry(object.namespace()).or_default().push(object);
             }
             if namespaces.is_empty() {
                 namespaces.insert("", Vec::new());
             }
-            for objects in namespaces.values_mut() {
+            // A role is bound in any namespace. Of the rest no rule asks, such as the Namespaces themselves, of which
+            // there may be thousands: it is looked at once.
+            let of_roles = |object: &&Object| links::is_of_roles(object);
+            let roles: Vec<_> = elsewhere.iter().copied().filter(of_roles).collect();
+            for (number, objects) in namespaces.values_mut().enumerate() {
                 // The same objects for each namespace, and so perhaps the same findings.
-                objects.extend(self.objects.iter().filter(|object| !in_one(object)));
+                objects.extend(if number == 0 { &elsewhere } else { &roles });
                 links::check(objects, external, &mut findings);
             }
             findings.sort();
@@ -183,8 +190,19 @@ impl Document<'_> {
 
     /// Line and column in the file, and the place to show.
     fn place(&self, location: Option<Location>) -> ((usize, usize), Place) {
-        let at = location.and_then(at).map(|(line, column)| (line + self.before, column));
-        (at.unwrap_or_default(), in_file(&self.file.path, &self.file.text, at))
+        let Some((line, column)) = location.and_then(at) else {
+            return ((0, 0), in_file(&self.file.path, "", None));
+        };
+        let in_whole = (line + self.before, column);
+        let place = match line.checked_sub(1).and_then(|index| self.lines.get(index)) {
+            Some(&text) => {
+                let position = Some((in_whole.0, column, text.to_owned()));
+                Place::File { path: self.file.path.clone(), position }
+            }
+            // It ends before what is missing.
+            None => in_file(&self.file.path, &self.file.text, Some(in_whole)),
+        };
+        (in_whole, place)
     }
 }
 
@@ -213,7 +231,7 @@ fn documents(file: &File) -> Vec<Document<'_>> {
             0 => file.path.clone(),
             _ => format!("{}:{}", file.path, before + first + 1),
         };
-        documents.push(Document { file, text, before, name });
+        documents.push(Document { file, text, lines: text.lines().collect(), before, name });
     };
     for (number, line) in file.text.split_inclusive('\n').enumerate() {
         if line

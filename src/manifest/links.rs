@@ -191,6 +191,11 @@ pub(super) fn is_cluster_wide(object: &Object) -> bool {
     )
 }
 
+/// Whether it stands in no namespace and has to do with what does: roles, and who is bound to them.
+pub(super) fn is_of_roles(object: &Object) -> bool {
+    matches!(object.kind(), "ClusterRole" | "ClusterRoleBinding")
+}
+
 /// Without its service account, no pod is created: the workload stays at zero, and says so in an event only.
 fn service_accounts(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for pod in &set.pods {
