@@ -3,8 +3,8 @@
 default:
     @just --list
 
-# Format, lints, tests, licences: all that needs no cluster
-check: fmt lint test deny
+# Format, lints, tests, speed, licences: all that needs no cluster
+check: fmt lint test instructions deny
 
 # Is the code formatted?
 fmt:
@@ -18,6 +18,10 @@ lint:
 # Unit tests, snapshots, errors, hostile values, shellcheck, tp8/
 test:
     cargo test --locked
+
+# Does pgk take more than a tenth more instructions than benches/instructions.txt says? Needs valgrind
+instructions *arguments:
+    benches/instructions.py {{arguments}}
 
 # Licences and sources of the dependencies
 deny:

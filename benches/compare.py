@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How long pgk takes to render Q3, against helm and kustomize rendering the same documents: whole processes, one after the
-other in turn, wall time and the most memory. Run as: benches/compare.py [RUNS], with Go, kubectl, Rust, GNU time and PyYAML
-installed; what it needs besides is installed into target/peers."""
+other in turn, wall time, instructions and the most memory; and how long 10,000 instances take in one run. Run as:
+benches/compare.py [RUNS [FILE]], on a machine that does nothing else, with Go, kubectl, Rust, GNU time, valgrind and PyYAML
+installed; what it needs besides is installed into target/peers. The tables go to FILE, such as docs/proof/speed.md, too."""
 
 import os
 import pathlib
@@ -9,9 +10,11 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import yaml
+from instructions import compiler, count, instances
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PEERS = ROOT / "target/peers"
@@ -66,16 +69,23 @@ def memory(command):
     return int(process.stderr.split()[-1]) / 1024
 
 
-def main(runs):
-    install()
-    pgk, folder = str(ROOT / "target/release/pgk"), ROOT / "tp8/Q3"
-    helm = [str(PEERS / "helm"), "template", "pg", str(chart(folder))]
+def processor():
+    names = re.findall(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{len(names)} × {names[0]}"
+
+
+def table(head, rows):
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] + ["--:"] * (len(head) - 1), *rows])
+
+
+def whole_processes(runs, pgk):
+    folder = ROOT / "tp8/Q3"
     commands = {
         "an empty Rust program": [str(PEERS / "empty")],
-        "pgk gen q3": [pgk, "gen", "q3"],
-        "helm template": helm,
-        "kustomize build": [str(PEERS / "kustomize"), "build", str(folder)],
-        "kubectl kustomize": ["kubectl", "kustomize", str(folder)],
+        "`pgk gen q3`": [pgk, "gen", "q3"],
+        "`helm template`": [str(PEERS / "helm"), "template", "pg", str(chart(folder))],
+        "`kustomize build`": [str(PEERS / "kustomize"), "build", str(folder)],
+        "`kubectl kustomize`": ["kubectl", "kustomize", str(folder)],
     }
     wanted = documents(run(pgk, "gen", "q3"))
     for name, command in list(commands.items())[2:]:
@@ -85,12 +95,46 @@ def main(runs):
     for _ in range(runs):
         for name, command in commands.items():
             measured[name].append(seconds(command))
-    print(f"{len(wanted)} documents, {runs} runs each, in turn; {os.cpu_count()} cores")
-    ours = statistics.median(measured["pgk gen q3"])
+    ours = statistics.median(measured["`pgk gen q3`"])
+    rows = []
     for name, times in measured.items():
-        median, most = statistics.median(times), memory(commands[name])
-        print(f"{name:22} median {1000 * median:6.1f} ms, fastest {1000 * min(times):6.1f} ms, {most:6.1f} MiB; {median / ours:5.1f} times pgk")
+        median = statistics.median(times)
+        cells = [1000 * median, 1000 * min(times), memory(commands[name]), median / ours]
+        rows.append([name, *(f"{cell:.1f}" for cell in cells)])
+    head = ["", "median, ms", "fastest, ms", "most memory, MiB", "times pgk"]
+    return f"{len(wanted)} documents of Q3, checked; whole processes, {runs} runs each, in turn.\n\n{table(head, rows)}"
+
+
+def many_instances(pgk):
+    rows = []
+    with tempfile.TemporaryDirectory() as root:
+        for number in (1, 100, 1000, 10_000):
+            folder = pathlib.Path(root) / str(number)
+            folder.mkdir()
+            instances(folder, number)
+            for scenario in ("q1", "q2", "q3"):
+                command = [pgk, "gen", scenario, "-f", str(folder)]
+                took = min(seconds(command) for _ in range(3))
+                rows.append([f"{number:,} of {scenario}", f"{took:.3f}", f"{number / took:,.0f}", f"{memory(command):.1f}"])
+    head = ["", "fastest of 3, s", "instances a second", "most memory, MiB"]
+    return f"Instances in one run, as a stream: other names and namespaces, three numbers of replicas.\n\n{table(head, rows)}"
+
+
+def instructions(pgk):
+    rows = [[f"`pgk {' '.join(arguments)}`", f"{count(pgk, arguments) / 1e6:.1f}"] for arguments in (["--version"], ["gen", "q1"], ["gen", "q2"], ["gen", "q3"])]
+    return f"Instructions by callgrind, whose processor has no SHA-256 of its own.\n\n{table(['', 'millions'], rows)}"
+
+
+def main(runs, file):
+    install()
+    pgk = str(ROOT / "target/release/pgk")
+    size = pathlib.Path(pgk).stat().st_size / 1e6
+    about = f"benches/compare.py, {processor()}, {compiler()}; the release binary has {size:.1f} MB."
+    text = "\n\n".join([about, whole_processes(runs, pgk), many_instances(pgk), instructions(pgk)])
+    print(text)
+    if file:
+        pathlib.Path(file).write_text(f"# Speed\n\n{text}\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50, sys.argv[2] if len(sys.argv) > 2 else None)

@@ -97,17 +97,24 @@ type Instance = (PathBuf, Option<String>, String);
 ///
 /// Patroni and pgk name objects after those that are rendered, so an instance named like one is in the way of them.
 fn tell_apart(instances: &[Instance], sources: &mut Sources) -> Result<(), Diagnostic> {
+    let mut known = HashMap::new();
+    for (index, (_, namespace, name)) in instances.iter().enumerate() {
+        known.entry((namespace, name.as_str())).or_insert(index);
+    }
+    // By the place of the instance that is in the way.
     let mut taken = HashMap::new();
     for (file, namespace, name) in instances {
         for object in Names::of(name).all().into_iter().filter(|object| object != name) {
-            taken.insert((namespace, object), (file, name));
+            if let Some(index) = known.get(&(namespace, object.as_str())) {
+                taken.insert(*index, (file, name));
+            }
         }
     }
     let mut seen = HashMap::new();
-    for (file, namespace, name) in instances {
+    for (index, (file, namespace, name)) in instances.iter().enumerate() {
         let what = match seen.insert((namespace, name), file) {
             Some(other) => Some((other, format!("another instance is named `{name}`"))),
-            None => taken.get(&(namespace, name.clone())).map(|(other, owner)| {
+            None => taken.get(&index).map(|(other, owner)| {
                 (*other, format!("`{name}` is the name of an object of the instance `{owner}`"))
             }),
         };
