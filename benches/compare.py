@@ -14,6 +14,8 @@ import tempfile
 import time
 
 import yaml
+
+sys.dont_write_bytecode = True
 from instructions import compiler, count, instances
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
