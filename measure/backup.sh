@@ -22,7 +22,7 @@ load() { k exec client -- timeout 900 pgbench -n -c 4 -j 2 -M prepared -T 900 --
 # tps FROM TO: transactions a second between these times
 tps() { awk -v from="$1" -v to="$2" '$1 == "progress:" && $2 >= from && $2 <= to { sum += $4; n++ } END { printf "%d", n ? sum / n : 0 }' "$work/progress"; }
 report() { # NAME BEGAN ENDED
-	printf '%-32s %5.1f s; load %s before it, %s meanwhile\n' "$1" "$(awk "BEGIN { print $3 - $2 }")" "$(tps "$(awk "BEGIN { print $2 - 20 }")" "$2")" "$(tps "$2" "$3")"
+	printf '%-32s %5.1f s; load %s before it, %s meanwhile\n' "$1" "$(awk "BEGIN { print $3 - $2 }")" "$(tps "$(awk "BEGIN { printf \"%.1f\", $2 - 20 }")" "$2")" "$(tps "$2" "$3")"
 }
 end() {
 	kubectl delete namespace "$namespace" >/dev/null
