@@ -191,7 +191,7 @@ fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
     /// Those of files without values, which are the same in every instance.
     static BLOCKS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
     let block = |text: &str| Value::from_safe_string(escape::yaml_block(text, FILE_INDENT));
-    let Some(text) = fixed(name) else { return Ok(block(&*filled(state, name)?)) };
+    let Some(text) = fixed(name) else { return Ok(block(&filled(state, name)?)) };
     let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = blocks.get(name) {
         return Ok(known.clone());
