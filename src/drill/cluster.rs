@@ -7,15 +7,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodTemplateSpec};
-use kube::Client;
-use kube::api::{Api, AttachParams, DeleteParams, ListParams, PostParams};
+use kube::api::{
+    Api, ApiResource, AttachParams, DeleteParams, DynamicObject, ListParams, ObjectList, PostParams,
+};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::analysis::PRIMARY;
 use crate::api::{self, CALL, bounded, refusal};
-use crate::render::hex;
+use crate::manifest;
+use crate::render::{Document, hex};
 
 /// The longest that a primary may take to say how the whole is.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -85,8 +89,14 @@ impl Cluster {
         Ok(format!("pgk {pgk}, PostgreSQL {postgres}, Kubernetes {}", kubernetes.git_version))
     }
 
+    /// To run commands in.
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The objects of a type, which [`typed`] reads.
+    fn api<K: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
     }
 
     /// The labels of every object of the instance.
@@ -97,10 +107,11 @@ impl Cluster {
     /// How many members the instance is to have: some may be missing.
     pub(super) async fn size(&self) -> anyhow::Result<usize> {
         let params = ListParams::default().labels(&self.selector());
-        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &self.namespace);
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let (sets, deployments) = (self.api::<StatefulSet>(), self.api::<Deployment>());
         let sets = bounded(sets.list(&params)).await.context("cannot list the StatefulSets")?;
+        let sets: Vec<StatefulSet> = typed(sets)?;
         let deployments = bounded(deployments.list(&params)).await.context("cannot list the Deployments")?;
+        let deployments: Vec<Deployment> = typed(deployments)?;
         let sets = sets.into_iter().filter_map(|set| set.spec).map(|spec| (spec.template, spec.replicas));
         let deployments =
             deployments.into_iter().filter_map(|one| one.spec).map(|spec| (spec.template, spec.replicas));
@@ -118,26 +129,27 @@ impl Cluster {
     pub(super) async fn members(&self) -> anyhow::Result<Vec<Member>> {
         // What keeps backups is no member: no PostgreSQL runs there.
         let selector = format!("{},role in (primary,replica)", self.selector());
-        let pods = self.pods();
+        let pods = self.api::<Pod>();
         let params = ListParams::default().labels(&selector);
         let list = bounded(pods.list(&params)).await.context("cannot list the members")?;
-        let mut members: Vec<_> = list.into_iter().map(Member::read).collect();
+        let mut members: Vec<_> = typed(list)?.into_iter().map(Member::read).collect();
         members.sort_by(|a, b| a.pod.cmp(&b.pod));
         Ok(members)
     }
 
     /// Names of the nodes, and whether each is ready and takes pods.
     pub(super) async fn nodes(&self) -> anyhow::Result<Vec<(String, bool)>> {
-        let nodes: Api<Node> = Api::all(self.client.clone());
+        let resource = ApiResource::erase::<Node>(&());
+        let nodes: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let list = bounded(nodes.list(&ListParams::default())).await.context("cannot list the nodes")?;
         let ready = |node: &Node| {
             let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
             let is_ready = conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True");
             is_ready && node.spec.as_ref().is_none_or(|spec| spec.taints.iter().flatten().next().is_none())
         };
-        Ok(list
+        Ok(typed(list)?
             .into_iter()
-            .map(|node| (node.metadata.name.clone().unwrap_or_default(), ready(&node)))
+            .map(|node: Node| (node.metadata.name.clone().unwrap_or_default(), ready(&node)))
             .collect())
     }
 
@@ -245,21 +257,23 @@ impl Cluster {
     /// Ends a pod: in its own time, or at once.
     pub(super) async fn delete_pod(&self, pod: &str, by_force: bool) -> anyhow::Result<()> {
         let params = if by_force { DeleteParams::default().grace_period(0) } else { DeleteParams::default() };
-        ignore_missing(bounded(self.pods().delete(pod, &params)).await.map(drop))
+        ignore_missing(bounded(self.api::<Pod>().delete(pod, &params)).await.map(drop))
             .with_context(|| format!("cannot delete the pod {pod}"))
     }
 
     /// Asks for a claim to be deleted; it goes when no pod uses it any more.
     pub(super) async fn delete_claim(&self, claim: &str) -> anyhow::Result<()> {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
+        let claims = self.api::<PersistentVolumeClaim>();
         ignore_missing(bounded(claims.delete(claim, &DeleteParams::default())).await.map(drop))
             .with_context(|| format!("cannot delete the claim {claim}"))
     }
 
     /// Creates a pod from its manifest.
-    pub(super) async fn create_pod(&self, manifest: &str) -> anyhow::Result<()> {
-        let pod: Pod = serde_yaml::from_str(manifest).context("a template of pgk is broken")?;
-        bounded(self.pods().create(&PostParams::default(), &pod))
+    pub(super) async fn create_pod(&self, manifest: String) -> anyhow::Result<()> {
+        let document = Document { path: "pod.yaml".to_owned(), text: manifest };
+        let pod = manifest::objects(&document).pop().context("a template of pgk is broken")?;
+        let pod: DynamicObject = serde_json::from_value(pod).context("a template of pgk is broken")?;
+        bounded(self.api::<Pod>().create(&PostParams::default(), &pod))
             .await
             .context("cannot create a load pod")?;
         Ok(())
@@ -268,12 +282,12 @@ impl Cluster {
     /// Pods that drills of this instance have created, by name, and whether each is ready.
     pub(super) async fn load_pods(&self) -> anyhow::Result<Vec<(String, bool)>> {
         let selector = format!("app.kubernetes.io/name=pgk-drill,app.kubernetes.io/instance={}", self.name);
-        let pods = self.pods();
+        let pods = self.api::<Pod>();
         let params = ListParams::default().labels(&selector);
         let list = bounded(pods.list(&params)).await.context("cannot list the load pods")?;
-        Ok(list
+        Ok(typed(list)?
             .into_iter()
-            .map(|pod| (pod.metadata.name.clone().unwrap_or_default(), is_ready(&pod)))
+            .map(|pod: Pod| (pod.metadata.name.clone().unwrap_or_default(), is_ready(&pod)))
             .collect())
     }
 
@@ -283,6 +297,12 @@ impl Cluster {
         getrandom::fill(&mut bytes).context("the operating system has no random numbers")?;
         Ok(hex(&bytes))
     }
+}
+
+/// The objects as their type. They are read from trees as the check of manifests reads them: the code that reads a pod
+/// from bytes, and that from YAML, would be some hundred kilobytes more each.
+fn typed<K: DeserializeOwned>(list: ObjectList<DynamicObject>) -> anyhow::Result<Vec<K>> {
+    list.into_iter().map(|object| Ok(K::deserialize(&serde_json::to_value(object)?)?)).collect()
 }
 
 /// What is to be removed and is not there any more is no error.

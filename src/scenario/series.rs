@@ -21,8 +21,8 @@ const NAME: &str = "stand-in-for-the-name-of-any-instance-ab";
 /// The same for a namespace.
 const NAMESPACE: &str = "stand-in-for-the-namespace-that-any-instance-may-be-put-in-abcd";
 
-/// More shapes are not kept: some hundred kilobytes each.
-const MOST: usize = 32;
+/// More shapes are not kept: a hundred kilobytes each.
+const MOST: usize = 64;
 
 /// What is known of the instances before.
 #[derive(Debug, Default)]
