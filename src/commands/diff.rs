@@ -23,17 +23,19 @@ pub fn diff(arguments: Diff) -> anyhow::Result<()> {
     #[cfg(feature = "drill")]
     if arguments.live {
         let mut manifests = Vec::new();
-        for plan in &instances.plans {
-            manifests.extend(series.manifests(scenario, plan)?);
+        for plan in instances.plans() {
+            manifests.extend(series.manifests(scenario, &plan?)?);
         }
         return differ(super::live::compare(&manifests)?, "object");
     }
     let folder = arguments.folder.context("no folder")?;
     instances.have_folders()?;
     let mut differences = 0;
-    for plan in &instances.plans {
+    for plan in instances.plans() {
+        let plan = &plan?;
         let rendered = series.render(scenario, plan)?;
-        differences += compare(&instances.folder(&folder, plan), &rendered.manifests, &rendered.others)?;
+        differences +=
+            compare(&instances.folder(&folder, &plan.name), &rendered.manifests, &rendered.others)?;
     }
     differ(differences, "file")
 }

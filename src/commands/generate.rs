@@ -19,12 +19,13 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
     let instances = Instances::load(arguments.config, Some(scenario))?;
     if let Some(folder) = &arguments.output {
         instances.have_folders()?;
-        for plan in &instances.plans {
-            emit::refuse(&instances.folder(folder, plan), arguments.force)?;
+        for name in instances.names() {
+            emit::refuse(&instances.folder(folder, name), arguments.force)?;
         }
     }
     let mut series = Series::default();
-    for plan in &instances.plans {
+    for plan in instances.plans() {
+        let plan = &plan?;
         if scenario.archive {
             for warning in plan.archive_warnings() {
                 eprintln!("warning: {warning}");
@@ -32,7 +33,7 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
         }
         if let Some(folder) = &arguments.output {
             let rendered = series.render(scenario, plan)?;
-            write(&instances.folder(folder, plan), &rendered, arguments.force)?;
+            write(&instances.folder(folder, &plan.name), &rendered, arguments.force)?;
             continue;
         }
         let manifests = series.manifests(scenario, plan)?;

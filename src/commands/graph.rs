@@ -14,7 +14,8 @@ use crate::scenario;
 /// As for [`super::generate`]; there are several instances.
 pub fn graph(arguments: Graph) -> anyhow::Result<()> {
     let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
-    let [plan] = &Instances::load(arguments.config, Some(scenario))?.plans[..] else {
+    let instances = Instances::load(arguments.config, Some(scenario))?;
+    let Some(plan) = instances.only() else {
         return Err(Diagnostic::new("a graph is of one instance")
             .help("give the path of one file after -f")
             .into());

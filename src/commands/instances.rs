@@ -1,20 +1,39 @@
 //! The instances that a command is for: of each configuration file, one.
 //!
-//! All configurations are read and checked, each alone and with the others, before anything is made of one.
+//! All configurations are read and checked, each alone and with the others, before anything is made of one. They are
+//! then read again one by one, so that ten thousand take no more memory than one.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Config;
+use crate::config::types::{Name, Namespace};
 use crate::config::{self, Plan, Sources};
 use crate::error::{Diagnostic, Place};
 use crate::scenario::{Names, Scenario};
 
 /// What is to be rendered.
 pub(super) struct Instances {
-    pub(super) plans: Vec<Plan>,
+    all: Vec<Instance>,
+    /// What all have in common.
+    sources: Sources,
     /// Whether there are several, or may be next time: each then has a folder of its own.
     several: bool,
+}
+
+/// What is known of an instance while the others are rendered.
+struct Instance {
+    name: Name,
+    namespace: Option<Namespace>,
+    from: From,
+}
+
+/// Where an instance's plan comes from.
+enum From {
+    /// The file that it is read from again.
+    File(PathBuf),
+    /// What cannot be read twice, such as a pipe, or need not be.
+    Plan(Box<Plan>),
 }
 
 impl Instances {
@@ -27,45 +46,84 @@ impl Instances {
         let files = paths(&config.file)?;
         let mut sources = config.sources(scenario.map(|scenario| scenario.id));
         if files.is_empty() {
-            return Ok(Self { plans: vec![config::load(&sources)?], several });
+            let plan = config::load(&sources)?;
+            return Ok(Self { all: vec![Instance::new(plan, None)], sources, several });
         }
-        let mut plans = Vec::new();
-        let mut instances = Vec::new();
-        for file in files {
+        let alone = files.len() == 1;
+        let mut all = Vec::with_capacity(files.len());
+        for file in &files {
             sources.file = Some(file.clone());
             let plan = config::load(&sources)?;
-            instances.push((
-                file,
-                plan.namespace.clone().map(|name| name.to_string()),
-                plan.name.to_string(),
-            ));
-            plans.push(plan);
+            all.push(Instance::new(plan, Some(file).filter(|file| !alone && file.is_file())));
         }
-        tell_apart(&instances, &mut sources)?;
-        Ok(Self { plans, several })
+        tell_apart(&files, &all, &mut sources)?;
+        Ok(Self { all, sources, several })
     }
 
-    /// Where the instance of `plan` is written to, in or as `folder`.
-    pub(super) fn folder(&self, folder: &Path, plan: &Plan) -> PathBuf {
-        if self.several { folder.join(plan.name.as_str()) } else { folder.to_owned() }
+    /// The plan of each instance, in their order.
+    ///
+    /// # Errors
+    /// As for [`Self::load`], where a file was changed meanwhile.
+    pub(super) fn plans(&self) -> impl Iterator<Item = anyhow::Result<Plan>> {
+        let mut sources = self.sources.clone();
+        self.all.iter().map(move |instance| {
+            let file = match &instance.from {
+                From::Plan(plan) => return Ok(Plan::clone(plan)),
+                From::File(file) => file,
+            };
+            sources.file = Some(file.clone());
+            let plan = config::load(&sources)?;
+            if (&plan.name, &plan.namespace) == (&instance.name, &instance.namespace) {
+                return Ok(plan);
+            }
+            let what = "the instance was given another name or namespace while pgk was reading";
+            Err(Diagnostic::new(what).at(Place::path(file)).help("run pgk again").into())
+        })
+    }
+
+    /// The plan, if there is one instance.
+    pub(super) fn only(&self) -> Option<&Plan> {
+        match &self.all[..] {
+            [Instance { from: From::Plan(plan), .. }] => Some(plan),
+            _ => None,
+        }
+    }
+
+    /// The names of the instances, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.all.iter().map(|instance| &instance.name)
+    }
+
+    /// Where the instance `name` is written to, in or as `folder`.
+    pub(super) fn folder(&self, folder: &Path, name: &Name) -> PathBuf {
+        if self.several { folder.join(name.as_str()) } else { folder.to_owned() }
     }
 
     /// Refuses to write two instances into one folder.
     pub(super) fn have_folders(&self) -> Result<(), Diagnostic> {
         let mut seen = HashMap::new();
-        for plan in &self.plans {
-            if let Some(namespace) = seen.insert(plan.name.as_str(), plan.namespace.as_ref()) {
+        for Instance { name, namespace: own, .. } in &self.all {
+            if let Some(namespace) = seen.insert(name.as_str(), own.as_ref()) {
                 let at = |namespace: Option<_>| match namespace {
                     Some(namespace) => format!("namespace `{namespace}`"),
                     None => "no namespace".to_owned(),
                 };
-                let (one, other) = (at(namespace), at(plan.namespace.as_ref()));
-                let what = format!("two instances are named `{}`, in {one} and in {other}", plan.name);
+                let (one, other) = (at(namespace), at(own.as_ref()));
+                let what = format!("two instances are named `{name}`, in {one} and in {other}");
                 return Err(Diagnostic::new(what)
                     .help("a folder holds one instance a name: write them into two, one after the other"));
             }
         }
         Ok(())
+    }
+}
+
+impl Instance {
+    /// The instance of `plan`, which `again` gives again.
+    fn new(plan: Plan, again: Option<&PathBuf>) -> Self {
+        let (name, namespace) = (plan.name.clone(), plan.namespace.clone());
+        let from = again.map_or_else(|| From::Plan(Box::new(plan)), |file| From::File(file.clone()));
+        Self { name, namespace, from }
     }
 }
 
@@ -90,33 +148,27 @@ fn paths(given: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(files)
 }
 
-/// File, namespace and name of an instance.
-type Instance = (PathBuf, Option<String>, String);
-
-/// Refuses instances that would write the same objects: of one name, or of a name that another's object has.
+/// Refuses instances, each of one of `files`, that would write the same objects: of one name, or of a name that
+/// another's object has.
 ///
 /// Patroni and pgk name objects after those that are rendered, so an instance named like one is in the way of them.
-fn tell_apart(instances: &[Instance], sources: &mut Sources) -> Result<(), Diagnostic> {
-    let mut known = HashMap::new();
-    for (index, (_, namespace, name)) in instances.iter().enumerate() {
-        known.entry((namespace, name.as_str())).or_insert(index);
-    }
-    // By the place of the instance that is in the way.
-    let mut taken = HashMap::new();
-    for (file, namespace, name) in instances {
-        for object in Names::of(name).all().into_iter().filter(|object| object != name) {
-            if let Some(index) = known.get(&(namespace, object.as_str())) {
-                taken.insert(*index, (file, name));
-            }
-        }
-    }
+fn tell_apart(files: &[PathBuf], all: &[Instance], sources: &mut Sources) -> Result<(), Diagnostic> {
+    let namespace = |instance: &Instance| instance.namespace.as_ref().map(Namespace::to_string);
+    let key = |instance: &Instance| (namespace(instance), instance.name.to_string());
+    let owners: HashMap<_, _> = all.iter().map(key).zip(files).collect();
+    // What follows an instance's name in that of its objects.
+    let endings: Vec<_> = Names::of("").all().into_iter().filter(|ending| !ending.is_empty()).collect();
     let mut seen = HashMap::new();
-    for (index, (file, namespace, name)) in instances.iter().enumerate() {
-        let what = match seen.insert((namespace, name), file) {
+    for (file, instance) in files.iter().zip(all) {
+        let name = instance.name.as_str();
+        let owner = |ending: &String| {
+            let owner = name.strip_suffix(ending.as_str())?;
+            let other = owners.get(&(namespace(instance), owner.to_owned()))?;
+            Some((*other, format!("`{name}` is the name of an object of the instance `{owner}`")))
+        };
+        let what = match seen.insert(key(instance), file) {
             Some(other) => Some((other, format!("another instance is named `{name}`"))),
-            None => taken.get(&index).map(|(other, owner)| {
-                (*other, format!("`{name}` is the name of an object of the instance `{owner}`"))
-            }),
+            None => endings.iter().find_map(owner),
         };
         if let Some((other, what)) = what {
             sources.file = Some(file.clone());

@@ -37,8 +37,8 @@ pub fn secret(arguments: Secret) -> anyhow::Result<()> {
     let scenario = arguments.scenario.as_deref().and_then(scenario::named);
     let archive = scenario.is_some_and(|scenario| scenario.archive);
     let mut all = Vec::new();
-    for plan in Instances::load(arguments.config, scenario)?.plans {
-        all.extend(documents(&plan, archive, arguments.only)?);
+    for plan in Instances::load(arguments.config, scenario)?.plans() {
+        all.extend(documents(&plan?, archive, arguments.only)?);
     }
     super::print(&emit::stream(&all))
 }

@@ -27,7 +27,7 @@ use types::Strategy;
 use written::{At, Key, Node, Value};
 
 /// Where the configuration comes from.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The file given by `-f`; `-` is standard input.
     pub file: Option<PathBuf>,
