@@ -5,7 +5,9 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use support::{pgk, pgk_error, pgk_stdout};
@@ -47,6 +49,23 @@ fn each_file_is_an_instance() {
     assert_eq!(pgk_stdout([&["gen", "q2", "-f", &all], &set[..]].concat()), both);
     let secrets = pgk_stdout(["secret", "-f", &all]);
     assert!(secrets.contains("name: shop-credentials") && secrets.contains("name: blog-credentials"));
+}
+
+/// Files are read twice, which standard input cannot be.
+#[test]
+fn one_of_many_may_be_standard_input() {
+    let files = folder(&TWO);
+    let (a, b) = (path(&files, "a.yaml"), path(&files, "b.yaml"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
+        .args(["gen", "q2", "-f", "-", "-f", &b])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("pgk runs");
+    child.stdin.take().expect("a pipe").write_all(TWO[0].1.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("pgk ends");
+    let both = pgk_stdout(["gen", "q2", "-f", &a, "-f", &b]);
+    assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), both);
 }
 
 #[test]

@@ -222,8 +222,15 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
 
 /// The file `name`, if there is no value in it: its template is its text.
 fn fixed(name: &str) -> Option<&'static str> {
-    templates::source(name)
-        .filter(|text| !text.contains("{{") && !text.contains("{%") && !text.contains(COMMENT))
+    static KNOWN: Mutex<BTreeMap<String, Option<&str>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(fixed) = known.get(name) {
+        return *fixed;
+    }
+    let tags = ["{{", "{%", COMMENT];
+    let fixed = templates::source(name).filter(|text| !tags.iter().any(|tag| text.contains(tag)));
+    known.insert(name.to_owned(), fixed);
+    fixed
 }
 
 /// The file `name` with its values filled in.
