@@ -188,17 +188,14 @@ fn indented(text: &str, by: usize) -> String {
 const FILE_INDENT: usize = 4;
 
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    /// Those of files without values, which are the same in every instance.
-    static BLOCKS: Mutex<BTreeMap<String, Value>> = Mutex::new(BTreeMap::new());
-    let block = |text: &str| Value::from_safe_string(escape::yaml_block(text, FILE_INDENT));
-    let Some(text) = fixed(name) else { return Ok(block(&filled(state, name)?)) };
-    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = blocks.get(name) {
-        return Ok(known.clone());
+    match fixed(name) {
+        Some(fixed) => Ok(fixed.block),
+        None => Ok(block(&filled(state, name)?)),
     }
-    let block = block(text);
-    blocks.insert(name.to_owned(), block.clone());
-    Ok(block)
+}
+
+fn block(text: &str) -> Value {
+    Value::from_safe_string(escape::yaml_block(text, FILE_INDENT))
 }
 
 fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
@@ -212,7 +209,7 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
         hash.update(name);
         hash.update([0]);
         match fixed(name) {
-            Some(text) => hash.update(text),
+            Some(fixed) => hash.update(fixed.text),
             None => hash.update(filled(state, name)?.as_bytes()),
         }
         hash.update([0]);
@@ -220,16 +217,25 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
     Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())
 }
 
-/// The file `name`, if there is no value in it: its template is its text.
-fn fixed(name: &str) -> Option<&'static str> {
-    static KNOWN: Mutex<BTreeMap<String, Option<&str>>> = Mutex::new(BTreeMap::new());
+/// A file without values: its template is its text, the same in every instance.
+#[derive(Clone)]
+struct Fixed {
+    text: &'static str,
+    /// What [`file`] gives.
+    block: Value,
+}
+
+/// The file `name`, if there is no value in it; made once.
+fn fixed(name: &str) -> Option<Fixed> {
+    static KNOWN: Mutex<BTreeMap<String, Option<Fixed>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(fixed) = known.get(name) {
-        return *fixed;
+        return fixed.clone();
     }
     let tags = ["{{", "{%", COMMENT];
-    let fixed = templates::source(name).filter(|text| !tags.iter().any(|tag| text.contains(tag)));
-    known.insert(name.to_owned(), fixed);
+    let text = templates::source(name).filter(|text| !tags.iter().any(|tag| text.contains(tag)));
+    let fixed = text.map(|text| Fixed { text, block: block(text) });
+    known.insert(name.to_owned(), fixed.clone());
     fixed
 }
 
