@@ -6,13 +6,11 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
-use support::{pgk, pgk_error, pgk_stdout};
+use support::{pgk, pgk_error, pgk_reading, pgk_stdout};
 
 /// The exit status and all that is printed.
 fn check(arguments: &[&str]) -> String {
@@ -61,17 +59,9 @@ fn a_stream() {
     for with_secret in [false, true] {
         let more = if with_secret { &["--with-secret"][..] } else { &[] };
         let stream = pgk_stdout([&["gen", "q3"], more].concat());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
-            .args(["check", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("pgk runs");
-        child.stdin.take().expect("a pipe").write_all(stream.as_bytes()).expect("written");
-        let output = child.wait_with_output().expect("it ends");
         let objects = if with_secret { 17 } else { 15 };
         assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
+            pgk_reading(&["check", "-"], &stream),
             format!("{objects} objects checked: nothing is wrong\n")
         );
     }

@@ -5,12 +5,10 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
-use support::{pgk, pgk_error, pgk_stdout};
+use support::{pgk, pgk_error, pgk_reading, pgk_stdout};
 use tempfile::TempDir;
 
 /// A folder with these files.
@@ -56,16 +54,8 @@ fn each_file_is_an_instance() {
 fn one_of_many_may_be_standard_input() {
     let files = folder(&TWO);
     let (a, b) = (path(&files, "a.yaml"), path(&files, "b.yaml"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
-        .args(["gen", "q2", "-f", "-", "-f", &b])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("pgk runs");
-    child.stdin.take().expect("a pipe").write_all(TWO[0].1.as_bytes()).expect("written");
-    let output = child.wait_with_output().expect("pgk ends");
     let both = pgk_stdout(["gen", "q2", "-f", &a, "-f", &b]);
-    assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), both);
+    assert_eq!(pgk_reading(&["gen", "q2", "-f", "-", "-f", &b], TWO[0].1), both);
 }
 
 #[test]

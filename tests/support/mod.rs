@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value as Json;
@@ -46,6 +47,19 @@ pub fn config_files<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) ->
         config.get("data").and_then(Json::as_object).expect("data").clone()
     });
     files.map(|(name, text)| (name, text.as_str().expect("text").to_owned())).collect()
+}
+
+/// Runs `pgk` with `arguments`, and `input` on its standard input; what it prints.
+pub fn pgk_reading(arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("pgk runs");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Runs `pgk` with `arguments` in the crate's root folder.
