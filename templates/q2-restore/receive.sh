@@ -38,8 +38,7 @@ is_at() {
 begin_timeline() {
 	local name
 	name=$(printf '%08X' "$1")
-	holder_sql "TIMELINE_HISTORY $1" | sed 's/^[0-9A-F]*\.history //' >"/store/wal/$name.history.new"
-	[ -s "/store/wal/$name.history.new" ] || return 1
+	printf '%s\n' "$history" >"/store/wal/$name.history.new" || return 1
 	mv "/store/wal/$name.history.new" "/store/wal/$name.history"
 	: >"/store/wal/$name$(segment_of "$fork").partial"
 	sync /store/wal/"$name"* /store/wal
@@ -48,7 +47,7 @@ begin_timeline() {
 
 # Is the holder ready to be received from, and what is there to prepare?
 prepare() {
-	local facts recovering theirs timeline status last fork
+	local facts recovering theirs timeline status last history fork
 	facts=$(holder_sql "SELECT pg_is_in_recovery(), system_identifier FROM pg_control_system()") || {
 		if grep -q 'no pg_hba.conf entry' /tmp/holder-sql; then
 			say "looks $name" "waiting: $name looks at its data before it lets anybody in"
@@ -82,8 +81,8 @@ prepare() {
 	# of the database's history. The receiver would ask for more of it, in vain.
 	timeline=$(holder_sql "IDENTIFY_SYSTEM" | cut -d' ' -f2) || return 1
 	if [ "$((16#${last:0:8}))" -lt "$timeline" ]; then
-		fork=$(holder_sql "TIMELINE_HISTORY $timeline" | sed 's/^[0-9A-F]*\.history //' |
-			awk -v old="$((16#${last:0:8}))" '$1 == old && $2 ~ "^[0-9A-F]+/[0-9A-F]+$" {print $2; exit}') || return 1
+		history=$(holder_sql "TIMELINE_HISTORY $timeline" | sed 's/^[0-9A-F]*\.history //')
+		fork=$(awk -v old="$((16#${last:0:8}))" '$1 == old && $2 ~ "^[0-9A-F]+/[0-9A-F]+$" {print $2; exit}' <<<"$history")
 		if [ -n "$fork" ] && [[ ${last:8:16} > $(segment_of "$fork") ]]; then
 			log "$last lies beyond the fork of timeline $timeline at $fork: put aside"
 			mkdir -p /store/beyond-the-fork

@@ -60,6 +60,12 @@ def note_data():
     return True
 
 
+def is_primary():
+    """Whether this member is the primary of a database that is whole: as long as FIRST_START is there, Patroni still makes
+    it, and post-init.sh its roles."""
+    return patroni("GET", "/patroni")[1].get("role") == "primary" and not os.path.exists(FIRST_START)
+
+
 def apart_from_the_primary():
     """Whether the primary is on another node than this member. (Where there are fewer nodes than members, or
     were for a while, some share one.)"""
@@ -167,8 +173,7 @@ def main(patroni_pid):
                 write_patroni_yaml(may_bootstrap, apart)
                 os.kill(patroni_pid, signal.SIGHUP)
                 written = seen
-            # As long as FIRST_START is there, Patroni makes a database, and post-init.sh its roles.
-            if patroni("GET", "/patroni")[1].get("role") == "primary" and not os.path.exists(FIRST_START):
+            if is_primary():
                 lead(api, config)
                 if secret != roles_as_of and apply_roles():
                     roles_as_of = secret

@@ -191,9 +191,7 @@ class Archiving:
 def leads(led):
     """Whether this member is the primary, which it may have been before. A database that Patroni is still making may
     yet be thrown away, and another made: a repository must not hear of it before Patroni's objects do."""
-    if patroni("GET", "/patroni")[1].get("role") != "primary" or os.path.exists(FIRST_START):
-        return False
-    return led or bool(annotations(tend.api.get(tend.config_path)).get("initialize"))
+    return tend.is_primary() and (led or bool(annotations(tend.api.get(tend.config_path)).get("initialize")))
 
 
 def watch_the_archive():

@@ -9,13 +9,18 @@ from fakes import ProgramTest
 REPOSITORY = {"number": 1, "host": "s3.example", "port": 443}
 
 
-class Archiving(ProgramTest):
-    """Its PostgreSQL and its repository are this object."""
-
+class TendArchive(ProgramTest):
     def setUp(self):
         for module in "first_start", "start", "tend", "backrest":
             sys.modules.pop(module, None)
         self.load("tend_archive", "db-0")
+
+
+class Archiving(TendArchive):
+    """Its PostgreSQL and its repository are this object."""
+
+    def setUp(self):
+        super().setUp()
         self.waiting, self.answers = [0, 0, 0], True
         self.woken, self.conditions, self.said = [], [], []
         self.clock.strftime, self.clock.gmtime = lambda *_: "now", lambda: None
@@ -60,16 +65,14 @@ class Archiving(ProgramTest):
         self.assertEqual(self.said[-1], "archiving works again")
 
 
-class Leads(ProgramTest):
+class Leads(TendArchive):
     """Whether it is a primary that archives."""
 
     def setUp(self):
-        for module in "first_start", "start", "tend", "backrest":
-            sys.modules.pop(module, None)
-        self.load("tend_archive", "db-0")
+        super().setUp()
         self.program.tend.api = self.api
         self.role = "primary"
-        self.program.patroni = lambda method, path: (200, {"role": self.role})
+        self.program.tend.patroni = lambda method, path: (200, {"role": self.role})
 
     def test_a_primary_of_a_cluster_that_exists(self):
         self.api.put(self.config_path, annotations={"initialize": "7"})
