@@ -18,6 +18,7 @@ mod references;
 mod selectors;
 mod typed;
 mod update;
+mod usual;
 mod yaml;
 
 #[cfg(test)]

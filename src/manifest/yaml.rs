@@ -10,10 +10,15 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, S
 use serde_json::{Map, Value};
 use serde_yaml::{Location, Spanned};
 
-use super::field;
+use super::{field, usual};
 
 /// Every document of a file; empty ones don't count, as they don't for kubectl.
 pub(super) fn parse(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
+    usual::parse(text).map_or_else(|| parse_any(text), Ok)
+}
+
+/// The same, of any YAML that there is.
+pub(super) fn parse_any(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
     Ok(read::<Tree>(text)?.into_iter().map(|tree| tree.0).collect())
 }
 
