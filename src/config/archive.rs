@@ -6,8 +6,8 @@ use super::layer;
 use super::plan::{Conflict, Plan, Storage, set, set_optional};
 use super::types::{
     Account, ArchiveTimeout, AzureKey, Backups, Bucket, Certificates, Container, Endpoint, Fingerprint,
-    GcsKey, HostName, KnownHosts, Port, Region, RepoKind, RepoPath, Repos, S3Key, Schedule, SftpUser,
-    Strategy, Switch, Target, TargetTimeline, UriStyle,
+    GcsKey, HostName, Known as _, KnownHosts, Port, Quantity, Region, RepoKind, RepoPath, Repos, S3Key,
+    Schedule, SftpUser, Strategy, Switch, Target, TargetTimeline, UriStyle,
 };
 use crate::error::Diagnostic;
 
@@ -133,7 +133,7 @@ impl Q3 {
             incremental: "none".parse()?,
             restore_test: "0 4 * * *".parse()?,
             restore: Restore { target: Target::End, target_timeline: "latest".parse()? },
-            posix: Storage { size: "32Gi".parse()?, class: None },
+            posix: Storage { size: Quantity::known("32Gi"), class: None },
             s3: S3 {
                 bucket: None,
                 endpoint: None,
@@ -143,11 +143,15 @@ impl Q3 {
                 ca: None,
                 verify_tls: Switch::On,
             },
-            gcs: Gcs { bucket: None, endpoint: "storage.googleapis.com".parse()?, key_type: GcsKey::Service },
+            gcs: Gcs {
+                bucket: None,
+                endpoint: Endpoint::known("storage.googleapis.com"),
+                key_type: GcsKey::Service,
+            },
             azure: Azure {
                 account: None,
                 container: None,
-                endpoint: "blob.core.windows.net".parse()?,
+                endpoint: Endpoint::known("blob.core.windows.net"),
                 key_type: AzureKey::Shared,
             },
             sftp: Sftp { host: None, user: None, port: Port::SSH, host_fingerprint: None, known_hosts: None },

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::archive::Q3;
 use super::layer::{self, Amounts, Layer};
 use super::types::{
-    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    Backups, Database, Dcs, Durability, Image, Interval, Known as _, Lang, Name, Namespace, ParameterName,
     ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
 };
 use crate::error::Diagnostic;
@@ -129,32 +129,35 @@ impl Plan {
     /// The defaults, which every layer of configuration changes in turn.
     pub(super) fn defaults() -> Result<Self, String> {
         Ok(Self {
-            name: "pg".parse()?,
+            name: Name::known("pg"),
             namespace: None,
             lang: Lang::Fr,
             postgres: Postgres {
                 version: Version::DEFAULT,
                 image: None,
                 parameters: BTreeMap::new(),
-                database: "app".parse()?,
-                user: "app".parse()?,
+                database: Database::known("app"),
+                user: User::known("app"),
             },
             replicas: Replicas::DEFAULT,
-            storage: Storage { size: "8Gi".parse()?, class: None },
+            storage: Storage { size: Quantity::known("8Gi"), class: None },
             resources: BTreeMap::from([
-                ("limits", BTreeMap::from([("memory", "1Gi".parse()?)])),
-                ("requests", BTreeMap::from([("cpu", "100m".parse()?), ("memory", "256Mi".parse()?)])),
+                ("limits", BTreeMap::from([("memory", Quantity::known("1Gi"))])),
+                (
+                    "requests",
+                    BTreeMap::from([("cpu", Quantity::known("100m")), ("memory", Quantity::known("256Mi"))]),
+                ),
             ]),
-            q1: Q1 { max_lag: "64MB".parse()? },
+            q1: Q1 { max_lag: PgSize::known("64MB") },
             q2: Q2 {
                 strategy: Strategy::Promote,
                 durability: Durability::Synchronous,
                 backups: Backups::DEFAULT,
                 backup_every: "6h".parse()?,
-                store_size: "32Gi".parse()?,
+                store_size: Quantity::known("32Gi"),
                 dcs: Dcs::ConfigMaps,
                 fast_failover: Switch::On,
-                max_lag: "64MB".parse()?,
+                max_lag: PgSize::known("64MB"),
             },
             q3: Q3::defaults()?,
         })

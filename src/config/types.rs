@@ -35,6 +35,13 @@ macro_rules! checked_text {
             }
         }
 
+        impl crate::config::types::Known for $name {
+            fn known(text: &'static str) -> Self {
+                debug_assert!(text.parse::<Self>().is_ok(), "{text}");
+                Self(text.to_owned())
+            }
+        }
+
         impl FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
@@ -65,6 +72,12 @@ macro_rules! checked_text {
             schema
         });
     };
+}
+
+/// A text that pgk itself gives, and that is known to fit: debug builds alone spend time on its pattern.
+pub(super) trait Known {
+    /// `text` as this type.
+    fn known(text: &'static str) -> Self;
 }
 
 /// Lets a type be read from any scalar by its `FromStr`, whose message becomes the error, and says the same
