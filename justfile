@@ -118,6 +118,11 @@ pgbench seconds="30":
     set -euo pipefail
     bash measure/pgbench.sh {{seconds}} | tee docs/proof/pgbench.txt
 
+# A binary that needs nothing of the machine it runs on, and runs on any Linux (x86-64; it takes `musl-gcc`, of the package musl-tools)
+static:
+    rustup target add x86_64-unknown-linux-musl
+    CC_x86_64_unknown_linux_musl=musl-gcc cargo build --release --locked --target x86_64-unknown-linux-musl
+
 # Render tp8/ again
 tp8:
     cargo run --locked --quiet -- gen q1 -o tp8/Q1
