@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
 use serde_yaml::Location;
 
 use super::typed::{self, Object};
@@ -69,14 +70,15 @@ impl<'a> Manifests<'a> {
                     continue;
                 }
             };
-            for tree in trees {
-                let object = Object { document: document.name.clone(), tree, foreign: true };
+            for (within, tree) in trees.into_iter().flat_map(items) {
+                let object = Object { document: document.name.clone(), within, tree, foreign: true };
                 let (api_version, kind) = (object.api_version(), object.kind());
                 if typed::is_foreign_kind(api_version, kind) {
                     let name = object.name();
                     all.unchecked.push(format!("{api_version} {kind} \"{name}\" ({})", document.name));
                 } else if let Some(meant) = typed::meant_kind(api_version, kind) {
-                    let (position, place) = document.at("kind", &yaml::locations(document.text));
+                    let Finding { path, .. } = object.finding("kind", "");
+                    let (position, place) = document.at(&path, &yaml::locations(document.text));
                     let what =
                         format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
                     let diagnostic = Diagnostic::new(what).at(place).help(format!("did you mean {meant}?"));
@@ -174,6 +176,16 @@ impl<'a> Manifests<'a> {
             }
         }
     }
+}
+
+/// The objects in a `List`, which `kubectl get -o yaml` prints, each with its path in it; what is no `List` is one.
+fn items(mut tree: Value) -> Vec<(String, Value)> {
+    let is = |field: &str, text: &str| tree.get(field).and_then(Value::as_str) == Some(text);
+    if is("apiVersion", "v1") && is("kind", "List") {
+        let items = tree.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+        return (0..).map(|index: usize| format!("items[{index}]")).zip(items.unwrap_or_default()).collect();
+    }
+    vec![(String::new(), tree)]
 }
 
 impl Document<'_> {

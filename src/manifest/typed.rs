@@ -13,6 +13,8 @@ use crate::render::Document;
 /// A document that is an object of a known kind.
 pub(super) struct Object {
     pub(super) document: String,
+    /// The path of the object in its document; empty if it is the whole of it.
+    pub(super) within: String,
     pub(super) tree: Value,
     /// Whether somebody else than pgk may have written it, who leaves out what the API server fills in.
     pub(super) foreign: bool,
@@ -46,7 +48,13 @@ impl Object {
     }
 
     pub(super) fn finding(&self, path: impl Into<String>, message: impl Into<String>) -> Finding {
-        Finding { document: self.document.clone(), path: path.into(), message: message.into() }
+        let Self { document, within, .. } = self;
+        let path = match path.into() {
+            path if within.is_empty() => path,
+            path if path.is_empty() || path.starts_with('[') => format!("{within}{path}"),
+            path => format!("{within}.{path}"),
+        };
+        Finding { document: document.clone(), path, message: message.into() }
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -58,7 +66,8 @@ impl Object {
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
     let message = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
         Ok(Ok([tree])) => {
-            let object = Object { document: document.path.clone(), tree, foreign: false };
+            let object =
+                Object { document: document.path.clone(), within: String::new(), tree, foreign: false };
             return check(&object, findings).then_some(object);
         }
         Ok(Err(trees)) => format!("{} objects in a file meant for one", trees.len()),
@@ -96,9 +105,7 @@ pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
 /// domain.
 pub(super) fn is_foreign_kind(api_version: &str, kind: &str) -> bool {
     let domain = api_version.split_once('/').is_some_and(|(group, _)| group.contains('.'));
-    (domain || (api_version, kind) == ("v1", "List"))
-        && !kind.is_empty()
-        && round_trip_of(api_version, kind).is_none()
+    domain && !kind.is_empty() && round_trip_of(api_version, kind).is_none()
 }
 
 /// The known kind that was probably meant, and its version, if this one is unknown.
