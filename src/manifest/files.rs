@@ -179,13 +179,23 @@ impl<'a> Manifests<'a> {
 }
 
 /// The objects in a `List`, which `kubectl get -o yaml` prints, each with its path in it; what is no `List` is one.
+///
+/// Left out is what nobody applies: what a controller made, as a Deployment makes pods, and what the API server says of
+/// an object's status, in words that may be newer than pgk.
 fn items(mut tree: Value) -> Vec<(String, Value)> {
     let is = |field: &str, text: &str| tree.get(field).and_then(Value::as_str) == Some(text);
-    if is("apiVersion", "v1") && is("kind", "List") {
-        let items = tree.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
-        return (0..).map(|index: usize| format!("items[{index}]")).zip(items.unwrap_or_default()).collect();
+    if !is("apiVersion", "v1") || !is("kind", "List") {
+        return vec![(String::new(), tree)];
     }
-    vec![(String::new(), tree)]
+    let mut items = Vec::new();
+    let all = tree.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+    for (index, mut item) in all.into_iter().flatten().enumerate() {
+        if item.pointer("/metadata/ownerReferences").is_none() {
+            item.as_object_mut().and_then(|fields| fields.shift_remove("status"));
+            items.push((format!("items[{index}]"), item));
+        }
+    }
+    items
 }
 
 impl Document<'_> {

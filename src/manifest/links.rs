@@ -245,7 +245,9 @@ fn is_built_in(role: &RoleRef) -> bool {
 /// Without its governing Service, a StatefulSet's pods have no DNS name of their own.
 fn governing_services(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, stateful_set) in set.all::<StatefulSet>() {
-        let Some(name) = stateful_set.spec.and_then(|spec| spec.service_name) else {
+        // The API server fills in an empty one.
+        let name = stateful_set.spec.and_then(|spec| spec.service_name);
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             continue;
         };
         if !set.contains("Service", &name) {
