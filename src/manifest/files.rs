@@ -3,6 +3,7 @@
 //! The rules are those for what pgk renders. What differs is that a file may hold several objects, that objects may
 //! be of several namespaces, that some are of kinds that pgk does not know, and that a finding points into the text.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
@@ -70,6 +71,7 @@ impl<'a> Manifests<'a> {
                     continue;
                 }
             };
+            let locations = LazyCell::new(|| yaml::locations(document.text));
             for (within, tree) in trees.into_iter().flat_map(items) {
                 let object = Object { document: document.name.clone(), within, tree, foreign: true };
                 let (api_version, kind) = (object.api_version(), object.kind());
@@ -77,8 +79,7 @@ impl<'a> Manifests<'a> {
                     let name = object.name();
                     all.unchecked.push(format!("{api_version} {kind} \"{name}\" ({})", document.name));
                 } else if let Some(meant) = typed::meant_kind(api_version, kind) {
-                    let Finding { path, .. } = object.finding("kind", "");
-                    let (position, place) = document.at(&path, &yaml::locations(document.text));
+                    let (position, place) = document.at(&object.path("kind"), &locations);
                     let what =
                         format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
                     let diagnostic = Diagnostic::new(what).at(place).help(format!("did you mean {meant}?"));

@@ -48,13 +48,17 @@ impl Object {
     }
 
     pub(super) fn finding(&self, path: impl Into<String>, message: impl Into<String>) -> Finding {
-        let Self { document, within, .. } = self;
-        let path = match path.into() {
+        Finding { document: self.document.clone(), path: self.path(path), message: message.into() }
+    }
+
+    /// The path in the document of what stands at `path` in the object.
+    pub(super) fn path(&self, path: impl Into<String>) -> String {
+        let within = &self.within;
+        match path.into() {
             path if within.is_empty() => path,
             path if path.is_empty() || path.starts_with('[') => format!("{within}{path}"),
             path => format!("{within}.{path}"),
-        };
-        Finding { document: document.clone(), path, message: message.into() }
+        }
     }
 
     fn text(&self, pointer: &str) -> &str {
