@@ -261,7 +261,7 @@ fn config_file(config: &Json, name: &str) -> String {
 
 /// What PostgreSQL is to be configured with for `search_path`, found in the file that is for it.
 fn search_path(rendered: &Rendered) -> Option<String> {
-    let config = from_yaml(&rendered.manifests[0].text);
+    let config = from_yaml(&rendered.manifests[0].text.to_string());
     if let Some(conf) = config["data"]["postgresql.conf"].as_str() {
         let last = conf.trim_end_matches('\n').rsplit('\n').next()?;
         last.strip_prefix("search_path = ").and_then(read_conf)
@@ -294,7 +294,7 @@ fn same_shape(value: &str, name: &str) -> Result<(), TestCaseError> {
         plain.has_the_shape_of(&hostile)?;
         prop_assert_eq!(search_path(&hostile), Some(value.to_owned()));
         let [sql, expected] = [&hostile, &plain.rendered]
-            .map(|rendered| config_file(&from_yaml(&rendered.manifests[0].text), "roles.sql"));
+            .map(|rendered| config_file(&from_yaml(&rendered.manifests[0].text.to_string()), "roles.sql"));
         let expected = expected
             .replace("'app'", &escape::sql_literal(name))
             .replace("\"app\"", &escape::sql_identifier(name));
@@ -324,7 +324,7 @@ const ARCHIVE_TEXTS: [(&str, &str, &str); 14] = [
 
 /// What is configured, by the file and its option; a file of plain text is one value.
 fn configured(rendered: &Rendered) -> BTreeMap<String, String> {
-    let config = from_yaml(&rendered.manifests[0].text);
+    let config = from_yaml(&rendered.manifests[0].text.to_string());
     let mut all = BTreeMap::new();
     for (name, text) in config["data"].as_object().expect("files") {
         let text = text.as_str().expect("text");
@@ -378,7 +378,10 @@ fn stays_in_the_archive(text: &str) -> Result<Vec<&'static str>, TestCaseError> 
     prop_assert_eq!(&hostile.manifests[1..], &PLAIN.rendered.manifests[1..]);
     let others = PLAIN.rendered.others.iter().map(|plain| Document {
         path: plain.path.clone(),
-        text: taken.iter().fold(plain.text.clone(), |named, (key, ..)| named.replace(&harmless(key), text)),
+        text: taken
+            .iter()
+            .fold(plain.text.to_string(), |named, (key, ..)| named.replace(&harmless(key), text))
+            .into(),
     });
     prop_assert_eq!(&hostile.others, &others.collect::<Vec<_>>());
     let now = configured(&hostile);
@@ -407,7 +410,7 @@ fn walk(tree: &Json, path: &str, see: &mut impl FnMut(&str, &Json)) {
 /// The path of every key in a document.
 fn paths(document: &Document) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    walk(&from_yaml(&document.text), &document.path, &mut |path, _| {
+    walk(&from_yaml(&document.text.to_string()), &document.path, &mut |path, _| {
         all.insert(path.to_owned());
     });
     all

@@ -42,7 +42,7 @@ pub fn generate(arguments: Gen) -> anyhow::Result<()> {
         } else {
             Vec::new()
         };
-        super::print(&emit::stream(secrets.iter().chain(&manifests)))?;
+        super::print_parts(emit::stream(secrets.iter().chain(&manifests)))?;
     }
     if arguments.output.is_none() && io::stdout().is_terminal() {
         eprintln!(

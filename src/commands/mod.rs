@@ -26,15 +26,21 @@ pub use manual::{completion, man};
 pub use secret::secret;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 /// Writes to stdout. A reader that has seen enough (`pgk gen q1 | head`) is no error.
 fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    print_parts([text])
+}
+
+/// Writes one after the other to stdout.
+fn print_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = parts.into_iter().try_for_each(|part| out.write_all(part.as_bytes()));
+    match done.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         done => done.context("cannot write to stdout"),
     }

@@ -40,7 +40,7 @@ pub fn secret(arguments: Secret) -> anyhow::Result<()> {
     for plan in Instances::load(arguments.config, scenario)?.plans() {
         all.extend(documents(&plan?, archive, arguments.only)?);
     }
-    super::print(&emit::stream(&all))
+    super::print_parts(emit::stream(&all))
 }
 
 /// The Secrets of `plan`'s instance: with an archive all three, if the second is needed.

@@ -270,7 +270,7 @@ impl Cluster {
 
     /// Creates a pod from its manifest.
     pub(super) async fn create_pod(&self, manifest: String) -> anyhow::Result<()> {
-        let document = Document { path: "pod.yaml".to_owned(), text: manifest };
+        let document = Document { path: "pod.yaml".to_owned(), text: manifest.into() };
         let pod = manifest::objects(&document).pop().context("a template of pgk is broken")?;
         let pod: DynamicObject = serde_json::from_value(pod).context("a template of pgk is broken")?;
         bounded(self.api::<Pod>().create(&PostParams::default(), &pod))

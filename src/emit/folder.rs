@@ -86,7 +86,7 @@ pub fn changes(folder: &Path, documents: &[&Document]) -> anyhow::Result<Vec<Cha
         Err(error) => error,
     })?;
     let mut changes = Vec::new();
-    let rendered = documents.iter().map(|document| (&document.path, Some(&document.text)));
+    let rendered = documents.iter().map(|document| (&document.path, Some(document.text.to_string())));
     let removed = earlier.keys().filter(|name| documents.iter().all(|document| document.path != **name));
     for (name, after) in rendered.chain(removed.map(|name| (name, None))) {
         let path = folder.join(name);
@@ -95,12 +95,12 @@ pub fn changes(folder: &Path, documents: &[&Document]) -> anyhow::Result<Vec<Cha
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        if bytes.as_deref() == after.map(String::as_bytes) {
+        if bytes.as_deref() == after.as_deref().map(str::as_bytes) {
             continue;
         }
         let edited = bytes.as_ref().is_some_and(|bytes| earlier.get(name) != Some(&checksum(bytes)));
         let before = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        changes.push(Change { name: name.clone(), before, after: after.cloned(), edited });
+        changes.push(Change { name: name.clone(), before, after, edited });
     }
     Ok(changes)
 }
@@ -215,8 +215,9 @@ fn stage(staging: &TempDir, documents: &[&Document]) -> io::Result<PathBuf> {
     fs::create_dir(&new)?;
     let mut list = String::new();
     for document in documents {
-        write_file(&new.join(&document.path), &document.text)?;
-        list.extend([&checksum(document.text.as_bytes()), "  ", &document.path, "\n"]);
+        let text = document.text.to_string();
+        write_file(&new.join(&document.path), &text)?;
+        list.extend([&checksum(text.as_bytes()), "  ", &document.path, "\n"]);
     }
     write_file(&new.join(LIST), &list)?;
     Ok(new)

@@ -72,7 +72,7 @@ pub struct External<'a> {
 /// use pgk::render::Document;
 ///
 /// let text = "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: pg\n  labels:\n    standby: off\n";
-/// let document = Document { path: "01-sa.yaml".to_owned(), text: text.to_owned() };
+/// let document = Document { path: "01-sa.yaml".to_owned(), text: text.into() };
 /// let findings = check(&[document], &External::default());
 /// assert_eq!(
 ///     findings[0].to_string(),
@@ -124,7 +124,7 @@ impl Objects {
 
 /// The objects in a document, as kubectl reads them; none if it cannot be read.
 pub fn objects(document: &Document) -> Vec<Value> {
-    yaml::parse(&document.text).unwrap_or_default()
+    yaml::parse(&document.text.to_string()).unwrap_or_default()
 }
 
 /// The path of a field of the object at `path`.

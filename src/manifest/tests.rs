@@ -9,7 +9,7 @@ const EXTERNAL: External<'_> =
 fn good() -> Vec<Document> {
     let sections = include_str!("good.yaml").split("--- # ").skip(1);
     let named = sections.map(|section| section.split_once('\n').expect("a name"));
-    named.map(|(path, text)| Document { path: path.to_owned(), text: text.to_owned() }).collect()
+    named.map(|(path, text)| Document { path: path.to_owned(), text: text.into() }).collect()
 }
 
 /// Asserts what is found once `before` is `after` in one document of the good set: a line a finding.
@@ -19,8 +19,9 @@ fn good() -> Vec<Document> {
 fn case(path: &str, before: &str, after: &str, expected: &str) {
     let mut documents = good();
     let document = documents.iter_mut().find(|document| document.path == path).expect(path);
-    assert_eq!(document.text.matches(before).count(), 1, "{before:?} must stand once in {path}");
-    document.text = document.text.replace(before, after);
+    let text = document.text.to_string();
+    assert_eq!(text.matches(before).count(), 1, "{before:?} must stand once in {path}");
+    document.text = text.replace(before, after).into();
     let found = check(&documents, &EXTERNAL).into_iter().map(|finding| {
         let line = finding.to_string();
         let line = line.strip_prefix(&format!("{path}: ")).unwrap_or(&line);
@@ -32,7 +33,7 @@ fn case(path: &str, before: &str, after: &str, expected: &str) {
 /// A ConfigMap of one entry, `key: VALUE`.
 fn of_value(value: &str) -> Vec<String> {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: {value}\n");
-    let document = Document { path: "a.yaml".to_owned(), text };
+    let document = Document { path: "a.yaml".to_owned(), text: text.into() };
     check(&[document], &External::default()).iter().map(ToString::to_string).collect()
 }
 

@@ -68,7 +68,7 @@ impl Object {
 
 /// Reads a document and checks it alone; `None` if it cannot be compared with others.
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
-    let message = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
+    let message = match yaml::parse(&document.text.outline()).map(<[Value; 1]>::try_from) {
         Ok(Ok([tree])) => {
             let object =
                 Object { document: document.path.clone(), within: String::new(), tree, foreign: false };

@@ -18,12 +18,12 @@ pub struct Obstacle {
 
 /// What stands in the way of applying `after` where `before` was applied, in the order of `after`, and what is gone
 /// last. Texts that cannot be read are left out.
-pub fn obstacles<'t>(
-    before: impl IntoIterator<Item = &'t str>,
-    after: impl IntoIterator<Item = &'t str>,
+pub fn obstacles<T: AsRef<str>>(
+    before: impl IntoIterator<Item = T>,
+    after: impl IntoIterator<Item = T>,
 ) -> Vec<Obstacle> {
-    let read = |texts: &mut dyn Iterator<Item = &'t str>| -> Vec<Value> {
-        texts.filter_map(|text| yaml::parse(text).ok()).flatten().collect()
+    let read = |texts: &mut dyn Iterator<Item = T>| -> Vec<Value> {
+        texts.filter_map(|text| yaml::parse(text.as_ref()).ok()).flatten().collect()
     };
     let (before, after) = (read(&mut before.into_iter()), read(&mut after.into_iter()));
     let mut old: HashMap<_, _> = before.iter().map(|object| (key(object), object)).collect();

@@ -15,6 +15,7 @@
 
 pub mod escape;
 mod templates;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,6 +28,8 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use serde::Serialize;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+pub use text::Text;
+use text::{Fixed, block};
 
 /// A rendered file: its name in the folder and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub struct Document {
     /// File name in the output folder, for example `07-service-rw.yaml`.
     pub path: String,
     /// The whole text. A manifest holds one Kubernetes object.
-    pub text: String,
+    pub text: Text,
 }
 
 /// The templates and the values that they all see.
@@ -103,9 +106,9 @@ impl Renderer {
     ///
     /// # Errors
     /// The template is missing, broken, or uses a value that there is none of: a defect of pgk.
-    pub fn render(&self, name: &str) -> anyhow::Result<String> {
+    pub fn render(&self, name: &str) -> anyhow::Result<Text> {
         let context = Value::from_dyn_object(Arc::clone(&self.context));
-        Ok(environment()?.get_template(name)?.render(context)?)
+        Ok(Text::of_template(environment()?.get_template(name)?.render(context)?))
     }
 }
 
@@ -184,18 +187,11 @@ fn indented(text: &str, by: usize) -> String {
     lines.fold(String::new(), |done, line| done + if line.trim().is_empty() { "" } else { &pad } + line)
 }
 
-/// How deep a `ConfigMap`'s files are indented under its `data`.
-const FILE_INDENT: usize = 4;
-
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    match fixed(name) {
-        Some(fixed) => Ok(fixed.block),
-        None => Ok(block(&filled(state, name)?)),
-    }
-}
-
-fn block(text: &str) -> Value {
-    Value::from_safe_string(escape::yaml_block(text, FILE_INDENT))
+    Ok(Value::from_safe_string(match Fixed::named(name) {
+        Some(fixed) => fixed.mark(),
+        None => block(&filled(state, name)?),
+    }))
 }
 
 fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
@@ -208,35 +204,13 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
     for name in files {
         hash.update(name);
         hash.update([0]);
-        match fixed(name) {
+        match Fixed::named(name) {
             Some(fixed) => hash.update(fixed.text),
             None => hash.update(filled(state, name)?.as_bytes()),
         }
         hash.update([0]);
     }
     Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())
-}
-
-/// A file without values: its template is its text, the same in every instance.
-#[derive(Clone)]
-struct Fixed {
-    text: &'static str,
-    /// What [`file`] gives.
-    block: Value,
-}
-
-/// The file `name`, if there is no value in it; made once.
-fn fixed(name: &str) -> Option<Fixed> {
-    static KNOWN: Mutex<BTreeMap<String, Option<Fixed>>> = Mutex::new(BTreeMap::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(fixed) = known.get(name) {
-        return fixed.clone();
-    }
-    let tags = ["{{", "{%", COMMENT];
-    let text = templates::source(name).filter(|text| !tags.iter().any(|tag| text.contains(tag)));
-    let fixed = text.map(|text| Fixed { text, block: block(text) });
-    known.insert(name.to_owned(), fixed.clone());
-    fixed
 }
 
 /// The file `name` with its values filled in.

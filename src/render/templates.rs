@@ -3,7 +3,8 @@
 /// Lists the templates; each is the file of that name under `templates/`.
 macro_rules! templates {
     ($($name:literal)*) => {
-        const TEMPLATES: &[(&str, &str)] =
+        /// The name of each, a path below `templates/`, and its text.
+        pub(super) const ALL: &[(&str, &str)] =
             &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name)))),*];
     };
 }
@@ -125,5 +126,5 @@ templates! {
 
 /// The text of the template `name`, a path below `templates/`.
 pub(super) fn source(name: &str) -> Option<&'static str> {
-    TEMPLATES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }

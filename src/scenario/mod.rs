@@ -265,7 +265,7 @@ fn fill_in(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, R
         .iter()
         .map(|template| document(&renderer, template))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    manifests.retain(|document| !document.text.trim().is_empty());
+    manifests.retain(|document| document.text.parts().any(|part| !part.trim().is_empty()));
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
@@ -354,8 +354,9 @@ mod tests {
         ] {
             let (mut manifests, _) = unchecked(&Q1, &plan).unwrap();
             for document in &mut manifests {
-                if !document.text.contains("kind: ConfigMap") {
-                    document.text = document.text.replace(good, broken);
+                let text = document.text.to_string();
+                if !text.contains("kind: ConfigMap") {
+                    document.text = text.replace(good, broken).into();
                 }
             }
             let error = format!("{:#}", check(&Q1, &plan, &manifests).err().unwrap());
