@@ -59,7 +59,8 @@ fn compare(folder: &Path, manifests: &[Document], others: &[Document]) -> anyhow
     super::print(&text)?;
     // What did not change is on both sides: a manifest that another number moved is the same object.
     let differs = |document: &&Document| changes.iter().any(|change| change.name == document.path);
-    let same = manifests.iter().filter(|document| !differs(document)).map(|document| document.text.to_string());
+    let same =
+        manifests.iter().filter(|document| !differs(document)).map(|document| document.text.to_string());
     let is_manifest =
         |change: &&Change| Path::new(&change.name).extension().is_some_and(|ending| ending == "yaml");
     let before = changes.iter().filter(is_manifest).filter_map(|change| change.before.clone());

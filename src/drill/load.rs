@@ -106,7 +106,9 @@ impl Load {
                 ro: &names.ro,
                 credentials: &names.credentials,
             };
-            cluster.create_pod(Renderer::new(&values, Vec::new())?.render("drill/pod.yaml")?.to_string()).await?;
+            cluster
+                .create_pod(Renderer::new(&values, Vec::new())?.render("drill/pod.yaml")?.to_string())
+                .await?;
         }
         let begin = Instant::now();
         loop {

@@ -73,7 +73,8 @@ impl<'a> Manifests<'a> {
             };
             let locations = LazyCell::new(|| yaml::locations(document.text));
             for (within, tree) in trees.into_iter().flat_map(items) {
-                let object = Object { document: document.name.clone(), within, tree, foreign: true };
+                let mut object =
+                    Object { document: document.name.clone(), within, tree, foreign: true, typed: None };
                 let (api_version, kind) = (object.api_version(), object.kind());
                 if typed::is_foreign_kind(api_version, kind) {
                     let name = object.name();
@@ -85,7 +86,7 @@ impl<'a> Manifests<'a> {
                     let diagnostic = Diagnostic::new(what).at(place).help(format!("did you mean {meant}?"));
                     all.findings.push(((number, position.0, position.1), diagnostic));
                     all.complete = false;
-                } else if typed::check(&object, &mut findings) {
+                } else if typed::check(&mut object, &mut findings) {
                     all.objects.push(object);
                 } else {
                     all.complete = false;

@@ -45,28 +45,33 @@ pub(super) fn of(objects: &[&Object]) -> Graph {
     }
     let mut selecting = |from: &str, name: &str, selector: Option<&LabelSelector>| {
         for pod in &set.pods {
-            if selector.is_some_and(|selector| selectors::selects(selector, &pod.labels)) {
+            if selector.is_some_and(|selector| selectors::selects(selector, pod.labels)) {
                 graph.link((from, name), (pod.object.kind(), pod.object.name()));
             }
         }
     };
     for (object, service) in set.all::<Service>() {
         // Without a selector, somebody else writes where it leads.
-        let labels = service.spec.and_then(|spec| spec.selector).filter(|labels| !labels.is_empty());
+        let labels = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let labels = labels.filter(|labels| !labels.is_empty()).cloned();
         let selector =
             labels.map(|labels| LabelSelector { match_labels: Some(labels), match_expressions: None });
         selecting(object.kind(), object.name(), selector.as_ref());
     }
     for (object, budget) in set.all::<PodDisruptionBudget>() {
-        selecting(object.kind(), object.name(), budget.spec.and_then(|spec| spec.selector).as_ref());
+        selecting(object.kind(), object.name(), budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
     }
     for (object, policy) in set.all::<NetworkPolicy>() {
-        selecting(object.kind(), object.name(), policy.spec.and_then(|spec| spec.pod_selector).as_ref());
+        selecting(
+            object.kind(),
+            object.name(),
+            policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()),
+        );
     }
     for (object, stateful_set) in set.all::<StatefulSet>() {
         // One that gives the pods their names selects them, too, and is linked already.
-        if let Some(name) = stateful_set.spec.and_then(|spec| spec.service_name) {
-            graph.link(("Service", &name), (object.kind(), object.name()));
+        if let Some(name) = stateful_set.spec.as_ref().and_then(|spec| spec.service_name.as_ref()) {
+            graph.link(("Service", name), (object.kind(), object.name()));
         }
     }
     for pod in &set.pods {
@@ -97,7 +102,7 @@ impl Graph {
         let claim = "PersistentVolumeClaim";
         let replicas = pod.object.tree.pointer("/spec/replicas").and_then(Value::as_i64);
         let number = if replicas.unwrap_or(1) == 1 { "0" } else { "…" };
-        for template in &pod.claims {
+        for template in pod.claims {
             let name = template.metadata.name.as_deref().unwrap_or_default();
             self.link(from, (claim, &format!("{name}-{}-{number}", pod.object.name())));
         }

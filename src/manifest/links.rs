@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod as PodObject, PodSpec, PodTemplateSpec, Secret,
 };
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use serde::de::DeserializeOwned;
 
 use super::typed::Object;
 use super::{External, Finding, pods, selectors};
@@ -49,13 +48,13 @@ impl<'a> Set<'a> {
         }
         for object in objects {
             if let Some(map) = object.typed::<ConfigMap>() {
-                let keys = map.data.unwrap_or_default().into_keys();
-                let keys = keys.chain(map.binary_data.unwrap_or_default().into_keys()).collect();
-                data.insert((ConfigMap::KIND, object.name().to_owned()), keys);
+                let texts = map.data.iter().flat_map(BTreeMap::keys);
+                let keys = texts.chain(map.binary_data.iter().flat_map(BTreeMap::keys)).cloned();
+                data.insert((ConfigMap::KIND, object.name().to_owned()), keys.collect());
             } else if let Some(secret) = object.typed::<Secret>() {
-                let keys = secret.data.unwrap_or_default().into_keys();
-                let keys = keys.chain(secret.string_data.unwrap_or_default().into_keys()).collect();
-                data.insert((Secret::KIND, object.name().to_owned()), keys);
+                let texts = secret.string_data.iter().flat_map(BTreeMap::keys);
+                let keys = texts.chain(secret.data.iter().flat_map(BTreeMap::keys)).cloned();
+                data.insert((Secret::KIND, object.name().to_owned()), keys.collect());
             }
         }
         let pods = objects.iter().copied().filter_map(Pod::of).collect();
@@ -63,7 +62,7 @@ impl<'a> Set<'a> {
     }
 
     /// The objects of a type.
-    pub(super) fn all<T: Resource + DeserializeOwned>(&self) -> impl Iterator<Item = (&'a Object, T)> {
+    pub(super) fn all<T: Resource + 'static>(&self) -> impl Iterator<Item = (&'a Object, &'a T)> {
         self.objects.iter().filter_map(|object| Some((*object, object.typed()?)))
     }
 
@@ -93,49 +92,52 @@ impl<'a> Set<'a> {
 /// A pod, or the template that a workload makes pods of.
 pub(super) struct Pod<'a> {
     pub(super) object: &'a Object,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) spec: PodSpec,
+    pub(super) labels: &'a Labels,
+    pub(super) spec: &'a PodSpec,
     /// Where `spec` stands in the document.
     pub(super) path: &'static str,
     /// The workload's selector; a Job's is made by the cluster.
-    pub(super) selector: Option<LabelSelector>,
+    pub(super) selector: Option<&'a LabelSelector>,
     /// A StatefulSet's claim templates, each of which the pods may mount like a volume.
-    pub(super) claims: Vec<PersistentVolumeClaim>,
+    pub(super) claims: &'a [PersistentVolumeClaim],
 }
+
+/// The labels of what they are attached to.
+pub(super) type Labels = BTreeMap<String, String>;
 
 impl<'a> Pod<'a> {
     fn of(object: &'a Object) -> Option<Self> {
-        let pod = |metadata: Option<ObjectMeta>, spec: PodSpec, path| Pod {
-            object,
-            labels: metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),
-            spec,
-            path,
-            selector: None,
-            claims: Vec::new(),
+        static NONE: Labels = Labels::new();
+        let pod = |metadata: Option<&'a ObjectMeta>, spec: Option<&'a PodSpec>, path| {
+            let labels = metadata.and_then(|metadata| metadata.labels.as_ref()).unwrap_or(&NONE);
+            Some(Pod { object, labels, spec: spec?, path, selector: None, claims: &[] })
         };
-        let template = |PodTemplateSpec { metadata, spec }, path| Some(pod(metadata, spec?, path));
-        let job = |spec: JobSpec, path| template(spec.template, path);
+        let template =
+            |PodTemplateSpec { metadata, spec }: &'a _, path| pod(metadata.as_ref(), spec.as_ref(), path);
+        let selected = |template_of: &'a PodTemplateSpec, selector: &'a LabelSelector| {
+            Some(Pod { selector: Some(selector), ..template(template_of, "spec.template.spec")? })
+        };
         if let Some(set) = object.typed::<StatefulSet>() {
-            let spec = set.spec?;
-            let pod = template(spec.template, "spec.template.spec")?;
-            let claims = spec.volume_claim_templates.unwrap_or_default();
-            Some(Pod { selector: Some(spec.selector), claims, ..pod })
+            let spec = set.spec.as_ref()?;
+            let claims = spec.volume_claim_templates.as_deref().unwrap_or_default();
+            Some(Pod { claims, ..selected(&spec.template, &spec.selector)? })
         } else if let Some(deployment) = object.typed::<Deployment>() {
-            let spec = deployment.spec?;
-            Some(Pod { selector: Some(spec.selector), ..template(spec.template, "spec.template.spec")? })
+            let spec = deployment.spec.as_ref()?;
+            selected(&spec.template, &spec.selector)
         } else if let Some(set) = object.typed::<ReplicaSet>() {
-            let spec = set.spec?;
-            Some(Pod { selector: Some(spec.selector), ..template(spec.template?, "spec.template.spec")? })
+            let spec = set.spec.as_ref()?;
+            selected(spec.template.as_ref()?, &spec.selector)
         } else if let Some(set) = object.typed::<DaemonSet>() {
-            let spec = set.spec?;
-            Some(Pod { selector: Some(spec.selector), ..template(spec.template, "spec.template.spec")? })
+            let spec = set.spec.as_ref()?;
+            selected(&spec.template, &spec.selector)
         } else if let Some(one) = object.typed::<Job>() {
-            job(one.spec?, "spec.template.spec")
+            template(&one.spec.as_ref()?.template, "spec.template.spec")
         } else if let Some(cron) = object.typed::<CronJob>() {
-            job(cron.spec?.job_template.spec?, "spec.jobTemplate.spec.template.spec")
+            let job = cron.spec.as_ref()?.job_template.spec.as_ref()?;
+            template(&job.template, "spec.jobTemplate.spec.template.spec")
         } else {
             let one = object.typed::<PodObject>()?;
-            Some(pod(Some(one.metadata), one.spec?, "spec"))
+            pod(Some(&one.metadata), one.spec.as_ref(), "spec")
         }
     }
 
@@ -210,7 +212,7 @@ fn service_accounts(set: &Set<'_>, findings: &mut Vec<Finding>) {
 
 /// A binding may name what doesn't exist: it then grants nothing, and the pods get "forbidden".
 fn role_bindings(set: &Set<'_>, findings: &mut Vec<Finding>) {
-    let mut check = |object: &Object, role: &RoleRef, subjects: Option<Vec<Subject>>| {
+    let mut check = |object: &Object, role: &RoleRef, subjects: Option<&Vec<Subject>>| {
         if !set.contains(&role.kind, &role.name) && !is_built_in(role) {
             findings.push(object.finding("roleRef.name", no_such(&role.kind, &role.name)));
         }
@@ -228,10 +230,10 @@ fn role_bindings(set: &Set<'_>, findings: &mut Vec<Finding>) {
         }
     };
     for (object, binding) in set.all::<RoleBinding>() {
-        check(object, &binding.role_ref, binding.subjects);
+        check(object, &binding.role_ref, binding.subjects.as_ref());
     }
     for (object, binding) in set.all::<ClusterRoleBinding>() {
-        check(object, &binding.role_ref, binding.subjects);
+        check(object, &binding.role_ref, binding.subjects.as_ref());
     }
 }
 
@@ -246,12 +248,12 @@ fn is_built_in(role: &RoleRef) -> bool {
 fn governing_services(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, stateful_set) in set.all::<StatefulSet>() {
         // The API server fills in an empty one.
-        let name = stateful_set.spec.and_then(|spec| spec.service_name);
+        let name = stateful_set.spec.as_ref().and_then(|spec| spec.service_name.as_deref());
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             continue;
         };
-        if !set.contains("Service", &name) {
-            findings.push(object.finding("spec.serviceName", no_such("Service", &name)));
+        if !set.contains("Service", name) {
+            findings.push(object.finding("spec.serviceName", no_such("Service", name)));
         }
     }
 }

@@ -1,18 +1,14 @@
 //! Rules about labels: who selects which pods.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{PodAffinityTerm, Service, ServicePort, WeightedPodAffinityTerm};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::links::{Pod, Set};
+use super::links::{Labels, Pod, Set};
 use super::typed::Object;
 use super::{Finding, field};
-
-type Labels = BTreeMap<String, String>;
 
 pub(super) fn check(set: &Set<'_>, findings: &mut Vec<Finding>) {
     services(set, findings);
@@ -53,18 +49,17 @@ pub(super) fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
 /// A Service that selects no pod, or whose port has no container port behind it, refuses every connection.
 fn services(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, service) in set.all::<Service>() {
-        let spec = service.spec.unwrap_or_default();
-        let selector = spec.selector.unwrap_or_default();
-        if selector.is_empty() {
+        let Some(spec) = &service.spec else { continue };
+        let Some(selector) = spec.selector.as_ref().filter(|selector| !selector.is_empty()) else {
             continue;
-        }
+        };
         let of_template: Vec<_> = set
             .pods
             .iter()
-            .filter(|pod| selector.iter().all(|(key, value)| carries(&pod.labels, key, value)))
+            .filter(|pod| selector.iter().all(|(key, value)| carries(pod.labels, key, value)))
             .collect();
-        let label_selector = LabelSelector { match_labels: Some(selector), match_expressions: None };
-        let possible: Vec<_> = set.pods.iter().filter(|pod| selects(&label_selector, &pod.labels)).collect();
+        let label_selector = LabelSelector { match_labels: Some(selector.clone()), match_expressions: None };
+        let possible: Vec<_> = set.pods.iter().filter(|pod| selects(&label_selector, pod.labels)).collect();
         if possible.is_empty() {
             findings.push(object.finding("spec.selector", "no pod template carries these labels"));
             continue;
@@ -99,7 +94,7 @@ fn has_port(pod: &Pod<'_>, name: &str) -> bool {
 /// The API server refuses a Service of several ports of which one has no name, or another's.
 fn service_port_names(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, service) in set.all::<Service>() {
-        let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
+        let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
         for (index, ServicePort { name, .. }) in ports.iter().enumerate() {
             let path = format!("spec.ports[{index}].name");
             if name.is_none() && ports.len() > 1 {
@@ -114,12 +109,12 @@ fn service_port_names(set: &Set<'_>, findings: &mut Vec<Finding>) {
 /// The API server refuses a workload whose own template lacks a label that it selects.
 fn workloads(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for pod in &set.pods {
-        let Some(selector) = &pod.selector else { continue };
+        let Some(selector) = pod.selector else { continue };
         if *selector == LabelSelector::default() {
             findings.push(pod.object.finding("spec.selector", "selects every pod"));
         }
         for (key, value) in selector.match_labels.iter().flatten() {
-            if !carries(&pod.labels, key, value) {
+            if !carries(pod.labels, key, value) {
                 let path = field("spec.selector.matchLabels", key);
                 findings.push(pod.object.finding(path, "the pod template lacks this label"));
             }
@@ -131,7 +126,7 @@ fn workloads(set: &Set<'_>, findings: &mut Vec<Finding>) {
 fn overlaps(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for pod in &set.pods {
         let selecting =
-            set.pods.iter().filter(|other| other.selector.as_ref().is_some_and(|s| selects(s, &pod.labels)));
+            set.pods.iter().filter(|other| other.selector.is_some_and(|s| selects(s, pod.labels)));
         let selecting: Vec<_> = selecting.collect();
         if let [_, _, ..] = selecting.as_slice() {
             let owners: Vec<_> = selecting.iter().map(|pod| pod.owner()).collect();
@@ -144,16 +139,22 @@ fn overlaps(set: &Set<'_>, findings: &mut Vec<Finding>) {
 /// A budget that selects nothing protects nothing, and nobody notices before a drain.
 fn disruption_budgets(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, budget) in set.all::<PodDisruptionBudget>() {
-        let selector = budget.spec.and_then(|spec| spec.selector);
-        selects_something(set, object, selector.as_ref(), "spec.selector", findings);
+        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        selects_something(set, object, selector, "spec.selector", findings);
     }
 }
 
 /// A policy that selects nothing lets everything through, or blocks what another policy was to let through.
 fn network_policies(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, policy) in set.all::<NetworkPolicy>() {
-        let selector = policy.spec.and_then(|spec| spec.pod_selector).unwrap_or_default();
-        selects_something(set, object, Some(&selector), "spec.podSelector", findings);
+        let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
+        selects_something(
+            set,
+            object,
+            Some(selector.unwrap_or(&LabelSelector::default())),
+            "spec.podSelector",
+            findings,
+        );
     }
 }
 
@@ -215,7 +216,7 @@ fn selects_something(
     path: &str,
     findings: &mut Vec<Finding>,
 ) {
-    if !selector.is_some_and(|selector| set.pods.iter().any(|pod| selects(selector, &pod.labels))) {
+    if !selector.is_some_and(|selector| set.pods.iter().any(|pod| selects(selector, pod.labels))) {
         findings.push(object.finding(path, "selects no pod template"));
     }
 }

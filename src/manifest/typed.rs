@@ -1,5 +1,7 @@
 //! One document alone: its YAML, its Kubernetes type, its names.
 
+use std::any::Any;
+
 use k8s_openapi::Resource;
 use k8s_openapi::api::{apps, autoscaling, batch, core, networking, policy, rbac, scheduling, storage};
 use serde::Serialize;
@@ -18,13 +20,14 @@ pub(super) struct Object {
     pub(super) tree: Value,
     /// Whether somebody else than pgk may have written it, who leaves out what the API server fills in.
     pub(super) foreign: bool,
+    /// What [`check`] read it as.
+    pub(super) typed: Option<Box<dyn Any>>,
 }
 
 impl Object {
-    /// The object as its type, if it is of that type.
-    pub(super) fn typed<T: Resource + DeserializeOwned>(&self) -> Option<T> {
-        let is_one = self.text("/apiVersion") == T::API_VERSION && self.kind() == T::KIND;
-        is_one.then(|| T::deserialize(&self.tree).ok()).flatten()
+    /// The object as its type, if it is of that type and was checked.
+    pub(super) fn typed<T: Resource + 'static>(&self) -> Option<&T> {
+        self.typed.as_ref()?.downcast_ref()
     }
 
     pub(super) fn kind(&self) -> &str {
@@ -70,9 +73,14 @@ impl Object {
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
     let message = match yaml::parse(&document.text.outline()).map(<[Value; 1]>::try_from) {
         Ok(Ok([tree])) => {
-            let object =
-                Object { document: document.path.clone(), within: String::new(), tree, foreign: false };
-            return check(&object, findings).then_some(object);
+            let mut object = Object {
+                document: document.path.clone(),
+                within: String::new(),
+                tree,
+                foreign: false,
+                typed: None,
+            };
+            return check(&mut object, findings).then_some(object);
         }
         Ok(Err(trees)) => format!("{} objects in a file meant for one", trees.len()),
         Err(error) => error.to_string(),
@@ -82,7 +90,7 @@ pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<O
 }
 
 /// Checks an object alone; whether it can be compared with others.
-pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
+pub(super) fn check(object: &mut Object, findings: &mut Vec<Finding>) -> bool {
     let (api_version, kind) = (object.text("/apiVersion"), object.kind());
     let Some(round_trip) = round_trip_of(api_version, kind) else {
         let message = format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
@@ -90,7 +98,10 @@ pub(super) fn check(object: &Object, findings: &mut Vec<Finding>) -> bool {
         return false;
     };
     match round_trip(&object.tree) {
-        Ok(known) => compare(object, &object.tree, &known, &Path::Whole, findings),
+        Ok((typed, known)) => {
+            object.typed = Some(typed);
+            compare(object, &object.tree, &known, &Path::Whole, findings);
+        }
         Err(error) => {
             let before = findings.len();
             blame(object, round_trip, &object.tree, "", &|value| value, findings);
@@ -122,10 +133,15 @@ pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
     Some(format!("apiVersion `{version}`, kind `{meant}`"))
 }
 
-type RoundTrip = fn(&Value) -> serde_json::Result<Value>;
+/// A tree as its type, and what that keeps of it.
+type RoundTrip = fn(&Value) -> serde_json::Result<(Box<dyn Any>, Value)>;
 
-fn round_trip<T: DeserializeOwned + Serialize>(tree: &Value) -> serde_json::Result<Value> {
-    serde_json::to_value(T::deserialize(tree)?)
+fn round_trip<T: DeserializeOwned + Serialize + 'static>(
+    tree: &Value,
+) -> serde_json::Result<(Box<dyn Any>, Value)> {
+    let typed = T::deserialize(tree)?;
+    let kept = serde_json::to_value(&typed)?;
+    Ok((Box::new(typed), kept))
 }
 
 /// The kinds that are known: the only list of them.

@@ -121,11 +121,9 @@ impl Shape {
         // One may have another in it.
         renamed.sort_by_key(|(_, own)| Reverse(own.len()));
         self.manifests.len() == manifests.len()
-            && self
-                .manifests
-                .iter()
-                .zip(manifests)
-                .all(|(own, other)| own.path == other.path && is_renamed(&own.text.outline(), &other.text.outline(), &renamed))
+            && self.manifests.iter().zip(manifests).all(|(own, other)| {
+                own.path == other.path && is_renamed(&own.text.outline(), &other.text.outline(), &renamed)
+            })
     }
 }
 
@@ -209,7 +207,9 @@ mod tests {
             ("mountPath:", "mountPth:"),
             ("\n", "\n\n"),
         ] {
-            let edit = |document: &mut Document| document.text = document.text.to_string().replacen(from, to, 1).into();
+            let edit = |document: &mut Document| {
+                document.text = document.text.to_string().replacen(from, to, 1).into();
+            };
             assert!(!is_known(&series, &Q1, &["name=bakery"], edit), "{from} {to}");
         }
     }
