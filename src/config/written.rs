@@ -2,7 +2,7 @@
 //! reader of the whole stops at the first.
 
 use serde_json::Value as Json;
-use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, StrInput};
+use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, StrInput};
 
 use super::layer::Layer;
 use super::parse;
@@ -49,7 +49,7 @@ impl Node {
 
     /// The first document of the YAML `text`; `None` if there is nothing in it.
     pub(super) fn of_document(text: &str) -> Option<Self> {
-        let mut events = Events(Parser::new_from_str(text));
+        let mut events = Events(parser(text));
         loop {
             match events.next()? {
                 (Event::StreamStart | Event::DocumentStart(..), _) => {}
@@ -104,18 +104,21 @@ pub(super) fn read(node: &Node) -> Result<Layer, Box<(serde_yaml::Error, At)>> {
     })
 }
 
+/// A parser of the YAML `text`, which says nothing of comments.
+pub(crate) fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    Parser::new_from_str_with_options(text, options)
+}
+
 /// What a YAML parser says, one after the other.
 struct Events<'a>(Parser<'a, StrInput<'a>>);
 
 impl<'a> Events<'a> {
-    /// The next event that matters, and where; `None` at the end, and where the text is no YAML.
+    /// The next event, and where; `None` at the end, and where the text is no YAML.
     fn next(&mut self) -> Option<(Event<'a>, At)> {
-        loop {
-            let (event, span) = self.0.next_event()?.ok()?;
-            if !matches!(event, Event::Comment(..)) {
-                return Some((event, (span.start.line(), span.start.col() + 1)));
-            }
-        }
+        let (event, span) = self.0.next_event()?.ok()?;
+        Some((event, (span.start.line(), span.start.col() + 1)))
     }
 
     /// What begins with `event`; `None` where the text is no YAML.

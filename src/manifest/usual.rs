@@ -2,14 +2,14 @@
 //! [`yaml`](super::yaml) takes, which reads everything, and which all else is left to.
 
 use serde_json::{Map, Value};
-use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, StrInput};
+use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, StrInput};
+
+use crate::config::parser;
 
 /// What [`parse_any`](super::yaml::parse_any) gives for `text`; `None` where that must be asked: for what is no YAML or
 /// no maps, for anchors, tags and directives, and for a scalar that may be something else than it looks like.
 pub(super) fn parse(text: &str) -> Option<Vec<Value>> {
-    let mut options = Options::default();
-    options.set_emit_comments(false);
-    let mut events = Events(Parser::new_from_str_with_options(text, options));
+    let mut events = Events(parser(text));
     let mut documents = Vec::new();
     loop {
         match events.next()? {
