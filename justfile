@@ -58,22 +58,9 @@ judge:
 # PGK_API_ON make the API server hang and go on; tests/archive.rs says what PGK_S3 is. What has no command is
 # skipped.
 #
-# The cluster tests, on the cluster of KUBECONFIG: at once those that leave the nodes alone, then the others
+# The cluster tests, on the cluster of KUBECONFIG
 cluster:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    run() { cargo test --locked "$@" -- --nocapture --test-threads 1; }
-    cargo test --locked --no-run
-    printed=$(mktemp --directory) at_once=() failed=0
-    for test in apply archive changes; do
-        run --test "$test" >"$printed/$test" 2>&1 &
-        at_once+=($!)
-    done
-    for test in "${at_once[@]}"; do wait "$test" || failed=1; done
-    cat "$printed"/*
-    rm -r "$printed"
-    [ $failed = 0 ]
-    run --test cluster --test drill --test promote --test restore
+    cargo test --locked --test cluster --test apply --test changes --test drill --test promote --test restore --test archive -- --nocapture --test-threads 1
 
 # The cluster tests several times over; what they measured goes to docs/proof/q1.txt
 measure times="3":
