@@ -24,7 +24,6 @@ use layer::Layer;
 pub use plan::Plan;
 use settings::within;
 use types::Strategy;
-pub(crate) use written::parser;
 use written::{At, Key, Node, Value};
 
 /// Where the configuration comes from.

@@ -105,7 +105,7 @@ pub(super) fn read(node: &Node) -> Result<Layer, Box<(serde_yaml::Error, At)>> {
 }
 
 /// A parser of the YAML `text`, which says nothing of comments.
-pub(crate) fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
+fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     Parser::new_from_str_with_options(text, options)

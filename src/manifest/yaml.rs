@@ -14,7 +14,10 @@ use super::{field, usual};
 
 /// Every document of a file; empty ones don't count, as they don't for kubectl.
 pub(super) fn parse(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
-    usual::parse(text).map_or_else(|| parse_any(text), Ok)
+    let Some(documents) = usual::parse(text) else { return parse_any(text) };
+    #[cfg(fuzzing)]
+    assert_eq!(Some(&documents), parse_any(text).ok().as_ref());
+    Ok(documents)
 }
 
 /// The same, of any YAML that there is.

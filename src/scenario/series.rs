@@ -7,8 +7,10 @@
 //! The checksum of files that have the names in them is one more such word. Whatever else differs is checked.
 
 use std::cmp::Reverse;
+use std::iter;
 
 use anyhow::Context as _;
+use memchr::memmem::Finder;
 
 use super::{DEFECT, Rendered, Scenario, by_strategy, check, others, unchecked};
 use crate::config::Plan;
@@ -120,9 +122,12 @@ impl Shape {
         renamed.extend(self.checksum.as_deref().zip(own_checksum.as_deref()));
         // One may have another in it.
         renamed.sort_by_key(|(_, own)| Reverse(own.len()));
+        let renamed: Vec<_> =
+            renamed.into_iter().map(|(one, other)| (Finder::new(one), Finder::new(other))).collect();
         self.manifests.len() == manifests.len()
             && self.manifests.iter().zip(manifests).all(|(own, other)| {
-                own.path == other.path && is_renamed(&own.text.outline(), &other.text.outline(), &renamed)
+                own.path == other.path
+                    && is_renamed(own.text.outline().as_bytes(), other.text.outline().as_bytes(), &renamed)
             })
     }
 }
@@ -134,9 +139,9 @@ fn checksum(renderer: &Renderer) -> Option<String> {
 
 /// Whether `text` is `other` if each first of `renamed` becomes the second, and `other` is `text` if the second
 /// becomes the first: what is equal in one is equal in the other.
-fn is_renamed(text: &str, other: &str, renamed: &[(&str, &str)]) -> bool {
+fn is_renamed(text: &[u8], other: &[u8], renamed: &[(Finder<'_>, Finder<'_>)]) -> bool {
     let [(one, another), rest @ ..] = renamed else { return text == other };
-    let (mut parts, mut others) = (text.split(one), other.split(another));
+    let (mut parts, mut others) = (split(text, one), split(other, another));
     loop {
         match (parts.next(), others.next()) {
             (None, None) => return true,
@@ -144,6 +149,18 @@ fn is_renamed(text: &str, other: &str, renamed: &[(&str, &str)]) -> bool {
             _ => return false,
         }
     }
+}
+
+/// What stands before, between and after the places where a word is: `str::split`, many times as fast.
+fn split<'t>(text: &'t [u8], word: &Finder<'_>) -> impl Iterator<Item = &'t [u8]> {
+    let mut rest = Some(text);
+    iter::from_fn(move || {
+        let text = rest?;
+        let cut =
+            word.find(text).and_then(|at| Some((text.get(..at)?, text.get(at + word.needle().len()..)?)));
+        rest = cut.map(|(_, rest)| rest);
+        Some(cut.map_or(text, |(part, _)| part))
+    })
 }
 
 #[cfg(test)]
@@ -216,12 +233,14 @@ mod tests {
 
     #[test]
     fn names_are_told_from_what_is_like_them() {
-        let names = [("NAME", "a"), ("SPACE", "b")];
-        assert!(is_renamed("x NAME-rw SPACE", "x a-rw b", &names));
+        let names =
+            [("NAME", "a"), ("SPACE", "b")].map(|(one, other)| (Finder::new(one), Finder::new(other)));
+        let is_renamed = |text: &str, other: &str| is_renamed(text.as_bytes(), other.as_bytes(), &names);
+        assert!(is_renamed("x NAME-rw SPACE", "x a-rw b"));
         for (text, other) in
             [("x NAME", "x b"), ("NAME a", "a a"), ("NAME", "a a"), ("NAME NAME", "a"), ("NAME b", "a b")]
         {
-            assert!(!is_renamed(text, other, &names), "{text} {other}");
+            assert!(!is_renamed(text, other), "{text} {other}");
         }
     }
 
