@@ -1,6 +1,6 @@
 //! The templates, embedded in the binary.
 
-/// Lists the templates; each is the file of that name under `templates/`.
+/// Lists the templates, sorted; each is the file of that name under `templates/`.
 macro_rules! templates {
     ($($name:literal)*) => {
         /// The name of each, a path below `templates/`, and its text.
@@ -124,7 +124,24 @@ templates! {
     "q3/tend_archive.py"
 }
 
-/// The text of the template `name`, a path below `templates/`.
+/// Where the template `name`, a path below `templates/`, is in [`ALL`].
+pub(super) fn position(name: &str) -> Option<usize> {
+    ALL.binary_search_by_key(&name, |(known, _)| known).ok()
+}
+
+/// The text of the template `name`.
 pub(super) fn source(name: &str) -> Option<&'static str> {
-    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    ALL.get(position(name)?).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_found() {
+        assert!(ALL.is_sorted_by(|one, next| one.0 < next.0));
+        assert_eq!(source("q2/tend.py"), Some(include_str!("../../templates/q2/tend.py")));
+        assert_eq!(source("q2/tend"), None);
+    }
 }

@@ -83,7 +83,7 @@ impl Fixed {
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         static ALL: [OnceLock<Option<Fixed>>; templates::ALL.len()] =
             [const { OnceLock::new() }; templates::ALL.len()];
-        let at = templates::ALL.iter().position(|(known, _)| *known == name)?;
+        let at = templates::position(name)?;
         let (name, text) = templates::ALL.get(at)?;
         let is_fixed = || !["{{", "{%", super::COMMENT].iter().any(|tag| text.contains(tag));
         let fixed = || is_fixed().then(|| Self { name, text, block: OnceLock::new() });
