@@ -120,7 +120,7 @@ fn is_plain_yaml(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b))
         && !text.ends_with(':')
         && text.len() <= 200
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str())
+        && !WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 /// JSON's escapes are YAML's too; what JSON leaves as it is and YAML may not hold is escaped on top.
