@@ -1,4 +1,4 @@
-//! The YAML that manifests are written in as a rule, in an eighth of the time that [`yaml`](super::yaml) takes, which
+//! The YAML that manifests are written in as a rule, in a fraction of the time that [`yaml`](super::yaml) takes, which
 //! reads everything: block maps and lists, a scalar on its line or a literal block. Whatever else there is, and whatever
 //! may be something else than it looks like, is left to that: nothing is refused here, and nothing may be read
 //! otherwise than there, which the tests and the fuzz target `check` hold.
