@@ -49,7 +49,9 @@ impl Node {
 
     /// The first document of the YAML `text`; `None` if there is nothing in it.
     pub(super) fn of_document(text: &str) -> Option<Self> {
-        let mut events = Events(parser(text));
+        let mut options = Options::default();
+        options.set_emit_comments(false);
+        let mut events = Events(Parser::new_from_str_with_options(text, options));
         loop {
             match events.next()? {
                 (Event::StreamStart | Event::DocumentStart(..), _) => {}
@@ -102,13 +104,6 @@ pub(super) fn read(node: &Node) -> Result<Layer, Box<(serde_yaml::Error, At)>> {
         let place = line.and_then(|line| places.get(line)).copied();
         Box::new((error, place.unwrap_or(node.at)))
     })
-}
-
-/// A parser of the YAML `text`, which says nothing of comments.
-fn parser(text: &str) -> Parser<'_, StrInput<'_>> {
-    let mut options = Options::default();
-    options.set_emit_comments(false);
-    Parser::new_from_str_with_options(text, options)
 }
 
 /// What a YAML parser says, one after the other.

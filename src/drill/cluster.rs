@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::analysis::PRIMARY;
 use crate::api::{self, CALL, bounded, refusal};
 use crate::manifest;
-use crate::render::{Document, hex};
+use crate::render::{Document, Text, hex};
 
 /// The longest that a primary may take to say how the whole is.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -269,8 +269,8 @@ impl Cluster {
     }
 
     /// Creates a pod from its manifest.
-    pub(super) async fn create_pod(&self, manifest: String) -> anyhow::Result<()> {
-        let document = Document { path: "pod.yaml".to_owned(), text: manifest.into() };
+    pub(super) async fn create_pod(&self, manifest: Text) -> anyhow::Result<()> {
+        let document = Document { path: "pod.yaml".to_owned(), text: manifest };
         let pod = manifest::objects(&document).pop().context("a template of pgk is broken")?;
         let pod: DynamicObject = serde_json::from_value(pod).context("a template of pgk is broken")?;
         bounded(self.api::<Pod>().create(&PostParams::default(), &pod))

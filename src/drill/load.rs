@@ -106,9 +106,7 @@ impl Load {
                 ro: &names.ro,
                 credentials: &names.credentials,
             };
-            cluster
-                .create_pod(Renderer::new(&values, Vec::new())?.render("drill/pod.yaml")?.to_string())
-                .await?;
+            cluster.create_pod(Renderer::new(&values, Vec::new())?.render("drill/pod.yaml")?).await?;
         }
         let begin = Instant::now();
         loop {

@@ -147,14 +147,9 @@ fn disruption_budgets(set: &Set<'_>, findings: &mut Vec<Finding>) {
 /// A policy that selects nothing lets everything through, or blocks what another policy was to let through.
 fn network_policies(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for (object, policy) in set.all::<NetworkPolicy>() {
-        let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
-        selects_something(
-            set,
-            object,
-            Some(selector.unwrap_or(&LabelSelector::default())),
-            "spec.podSelector",
-            findings,
-        );
+        let every_pod = LabelSelector::default();
+        let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).unwrap_or(&every_pod);
+        selects_something(set, object, Some(selector), "spec.podSelector", findings);
     }
 }
 

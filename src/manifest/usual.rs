@@ -5,12 +5,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::render::escape::is_literal;
+
 /// What [`parse_any`](super::yaml::parse_any) gives for `text`; `None` where that must be asked.
 pub(super) fn parse(text: &str) -> Option<Vec<Value>> {
-    let usual = |c| matches!(c, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}');
-    // Most are ASCII: all bytes at once is several times faster.
-    let ascii = text.bytes().fold(true, |all, b| all & (b.is_ascii() && usual(b.into())));
-    if !text.ends_with('\n') || !(ascii || text.chars().all(usual)) {
+    if !text.ends_with('\n') || !is_literal(text) {
         return None;
     }
     let mut reader = Reader { line: None, rest: text };

@@ -141,13 +141,7 @@ fn yaml_quoted(text: &str) -> String {
 /// A literal block scalar (`|`), its lines indented by `indent` spaces; in double quotes where a block
 /// cannot hold the text as it is.
 pub fn yaml_block(text: &str, indent: usize) -> String {
-    let holds =
-        |c: char| c == '\n' || c == '\t' || (' '..='~').contains(&c) || ('\u{a0}'..'\u{d7ff}').contains(&c);
-    let unfit = |c: char| !holds(c) || matches!(c, '\u{2028}' | '\u{2029}');
-    // Files of a hundred kilobytes, most of them ASCII: all bytes at once is several times faster.
-    let plain = |b: u8| b == b'\n' || b == b'\t' || (b' '..=b'~').contains(&b);
-    let ascii = text.bytes().fold(true, |all, b| all & plain(b));
-    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || (!ascii && text.contains(unfit)) {
+    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || !is_literal(text) {
         return yaml_quoted(text);
     }
     // `|-`, `|` and `|+` keep no, one and all line ends at the end of the text.
@@ -167,6 +161,14 @@ pub fn yaml_block(text: &str, indent: usize) -> String {
         }
     }
     block
+}
+
+/// Whether each character may stand in YAML as it is, and none but `\n` ends a line.
+pub(crate) fn is_literal(text: &str) -> bool {
+    let holds = |c| matches!(c, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7fe}');
+    // Files of a hundred kilobytes, most of them ASCII: all bytes at once is several times faster.
+    let ascii = |b| matches!(b, b'\n' | b'\t' | b' '..=b'~');
+    text.bytes().fold(true, |all, b| all & ascii(b)) || text.chars().all(holds)
 }
 
 /// A map or list as block YAML on lines of their own, indented by `indent` spaces.

@@ -187,6 +187,7 @@ fn indented(text: &str, by: usize) -> String {
     lines.fold(String::new(), |done, line| done + if line.trim().is_empty() { "" } else { &pad } + line)
 }
 
+/// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
     Ok(Value::from_safe_string(match Fixed::named(name) {
         Some(fixed) => fixed.mark(),

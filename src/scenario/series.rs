@@ -7,7 +7,6 @@
 //! The checksum of files that have the names in them is one more such word. Whatever else differs is checked.
 
 use std::cmp::Reverse;
-use std::iter;
 
 use anyhow::Context as _;
 use memchr::memmem::Finder;
@@ -152,14 +151,12 @@ fn is_renamed(text: &[u8], other: &[u8], renamed: &[(Finder<'_>, Finder<'_>)]) -
 }
 
 /// What stands before, between and after the places where a word is: `str::split`, many times as fast.
-fn split<'t>(text: &'t [u8], word: &Finder<'_>) -> impl Iterator<Item = &'t [u8]> {
-    let mut rest = Some(text);
-    iter::from_fn(move || {
-        let text = rest?;
-        let cut =
-            word.find(text).and_then(|at| Some((text.get(..at)?, text.get(at + word.needle().len()..)?)));
-        rest = cut.map(|(_, rest)| rest);
-        Some(cut.map_or(text, |(part, _)| part))
+fn split<'t>(text: &'t [u8], word: &'t Finder<'_>) -> impl Iterator<Item = &'t [u8]> {
+    let mut begin = 0;
+    word.find_iter(text).chain([text.len()]).map(move |end| {
+        let part = text.get(begin..end).unwrap_or_default();
+        begin = end + word.needle().len();
+        part
     })
 }
 
