@@ -1,13 +1,73 @@
-//! On Linux, pgk is linked to a fixed address: moving it somewhere else at its start, with the types of Kubernetes in it,
-//! took longer than everything else that `pgk --version` does.
+//! Lists the templates, and decides how pgk is linked.
+
+#[path = "src/render/literal.rs"]
+mod literal;
 
 use std::env::var;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    if var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux")
-        && var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu")
-    {
-        println!("cargo::rustc-link-arg-bins=-no-pie");
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    for path in ["build.rs", "src/render/literal.rs", "templates"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    list_templates()?;
+    if var("CARGO_CFG_TARGET_OS")? == "linux" && var("CARGO_CFG_TARGET_ENV")? == "gnu" {
+        link();
+    }
+    Ok(())
+}
+
+/// Writes what `src/render/templates.rs` includes.
+fn list_templates() -> Result<()> {
+    let mut names = Vec::new();
+    names_in("templates", "", &mut names)?;
+    names.sort();
+    let mut list = format!("static ALL: [Template; {}] = [\n", names.len());
+    for name in names {
+        let path = format!("templates/{name}");
+        let text = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))", format!("/{path}"));
+        let block = fixed_block(&fs::read_to_string(path)?);
+        writeln!(list, "Template::new({name:?}, {text}, {block:?}),")?;
+    }
+    list.push_str("];\n");
+    Ok(fs::write(Path::new(&var("OUT_DIR")?).join("templates.rs"), list)?)
+}
+
+/// The names of all files in `folder` and below, each with `before` before it.
+fn names_in(folder: &str, before: &str, names: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().into_string().map_err(|_| "a template's name is not UTF-8")?;
+        let path = format!("{folder}/{name}");
+        if Path::new(&path).is_dir() {
+            names_in(&path, &format!("{before}{name}/"), names)?;
+        } else {
+            names.push(format!("{before}{name}"));
+        }
+    }
+    Ok(())
+}
+
+/// The block that a template is in a `ConfigMap`; `None` if there are values in it, or if a block cannot hold it.
+fn fixed_block(template: &str) -> Option<String> {
+    let is_fixed = !["{{", "{%", literal::COMMENT].iter().any(|tag| template.contains(tag));
+    is_fixed.then(|| literal::block(template, literal::INDENT))?
+}
+
+/// To a fixed address: moving pgk somewhere else at its start, with the types of Kubernetes in it, took longer than
+/// everything else that `pgk --version` does. And with as much of GCC's library as is called in it, where there is one
+/// to link to: to load that takes as long as to read a configuration.
+fn link() {
+    println!("cargo::rustc-link-arg-bins=-no-pie");
+    let linker = var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
+    let found = Command::new(linker).arg("-print-file-name=libgcc_eh.a").output();
+    // Where it knows of none, the compiler gives the name back.
+    if found.is_ok_and(|found| found.stdout.starts_with(b"/")) {
+        println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
     }
 }

@@ -1,6 +1,10 @@
 //! How a value is written so that it stays one value, for each kind of file that pgk renders.
 
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
+
+use super::literal;
 
 /// The kinds of file that a template can be, by the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,70 +145,47 @@ fn yaml_quoted(text: &str) -> String {
 /// A literal block scalar (`|`), its lines indented by `indent` spaces; in double quotes where a block
 /// cannot hold the text as it is.
 pub fn yaml_block(text: &str, indent: usize) -> String {
-    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || !is_literal(text) {
-        return yaml_quoted(text);
-    }
-    // `|-`, `|` and `|+` keep no, one and all line ends at the end of the text.
-    let (mark, body) = match text.strip_suffix('\n') {
-        None => ("|-", text),
-        Some(body) if body.ends_with('\n') => ("|+", body),
-        Some(body) => ("|", body),
-    };
-    let pad = " ".repeat(indent);
-    let mut block = String::with_capacity(text.len() + text.len() / 8 + 64);
-    block.push_str(mark);
-    for line in body.split('\n') {
-        block.push('\n');
-        if !line.is_empty() {
-            block.push_str(&pad);
-            block.push_str(line);
-        }
-    }
-    block
-}
-
-/// Whether each character may stand in YAML as it is, and none but `\n` ends a line.
-pub(crate) fn is_literal(text: &str) -> bool {
-    let holds = |c| matches!(c, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7fe}');
-    // Files of a hundred kilobytes, most of them ASCII: all bytes at once is several times faster.
-    let ascii = |b| matches!(b, b'\n' | b'\t' | b' '..=b'~');
-    text.bytes().fold(true, |all, b| all & ascii(b)) || text.chars().all(holds)
+    literal::block(text, indent).unwrap_or_else(|| yaml_quoted(text))
 }
 
 /// A map or list as block YAML on lines of their own, indented by `indent` spaces.
-pub fn yaml_tree(tree: &Json, indent: usize) -> String {
+///
+/// # Errors
+/// It can be neither looked into nor printed: it is no value of a configuration.
+pub fn yaml_tree(tree: &Value, indent: usize) -> Result<String, Error> {
     let mut text = String::new();
-    write_tree(tree, indent, &mut text);
-    text
+    write_tree(tree, indent, &mut text)?;
+    Ok(text)
 }
 
-fn write_tree(tree: &Json, indent: usize, text: &mut String) {
+fn write_tree(tree: &Value, indent: usize, text: &mut String) -> Result<(), Error> {
     let pad = " ".repeat(indent);
-    match tree {
-        Json::Object(map) if !map.is_empty() => {
-            for (key, value) in map {
-                let gap = if is_branch(value) { "" } else { " " };
-                text.extend(["\n", &pad, &yaml(key), ":", gap]);
-                write_tree(value, indent + 2, text);
+    match tree.kind() {
+        ValueKind::Map if is_branch(tree) => {
+            for key in tree.try_iter()? {
+                let value = tree.get_item(&key)?;
+                let gap = if is_branch(&value) { "" } else { " " };
+                text.extend(["\n", &pad, &yaml(&key.to_string()), ":", gap]);
+                write_tree(&value, indent + 2, text)?;
             }
         }
-        Json::Array(list) if !list.is_empty() => {
-            for value in list {
-                let item = yaml_tree(value, indent + 2);
+        ValueKind::Seq if is_branch(tree) => {
+            for value in tree.try_iter()? {
+                let item = yaml_tree(&value, indent + 2)?;
                 text.extend(["\n", &pad, "- ", item.trim_start()]);
             }
         }
-        Json::String(scalar) => text.push_str(&yaml(scalar)),
-        other => text.push_str(&other.to_string()),
+        ValueKind::String => text.push_str(&yaml(tree.as_str().unwrap_or_default())),
+        ValueKind::Bool => text.push_str(if tree.is_true() { "true" } else { "false" }),
+        ValueKind::Number | ValueKind::Map | ValueKind::Seq => text.push_str(&tree.to_string()),
+        kind => return Err(Error::new(ErrorKind::BadEscape, format!("no way to print a {kind} in a tree"))),
     }
+    Ok(())
 }
 
-fn is_branch(value: &Json) -> bool {
-    match value {
-        Json::Object(map) => !map.is_empty(),
-        Json::Array(list) => !list.is_empty(),
-        _ => false,
-    }
+/// Whether it goes on lines of its own.
+fn is_branch(value: &Value) -> bool {
+    value.len().is_some_and(|len| len > 0) && matches!(value.kind(), ValueKind::Map | ValueKind::Seq)
 }
 
 /// An SQL string constant, for a server with `standard_conforming_strings` (the default since 9.1).
@@ -243,6 +224,8 @@ fn hba(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use minijinja::value::Serde;
+
     use super::*;
 
     #[test]
@@ -282,8 +265,13 @@ mod tests {
 
     #[test]
     fn trees_are_blocks() {
-        let tree = serde_json::json!({"a": {"b": "on"}, "c": ["x", {"d": 1, "e": {}}]});
-        assert_eq!(yaml_tree(&tree, 2), "\n  a:\n    b: \"on\"\n  c:\n    - x\n    - d: 1\n      e: {}");
+        let tree = serde_json::json!({"a": {"b": "on"}, "c": ["x", {"d": 1, "e": {}}, [], true]});
+        let text = yaml_tree(&Value::from(Serde(tree)), 2).unwrap();
+        assert_eq!(
+            text,
+            "\n  a:\n    b: \"on\"\n  c:\n    - x\n    - d: 1\n      e: {}\n    - []\n    - true"
+        );
+        assert!(yaml_tree(&Value::from(()), 2).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | `{{ user \| ident }}` | an SQL identifier |
 
 pub mod escape;
+pub(crate) mod literal;
 mod templates;
 mod text;
 
@@ -24,12 +25,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use escape::Kind;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Serde, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, Value,
+};
 use serde::Serialize;
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 pub use text::Text;
-use text::{Fixed, block};
 
 /// A rendered file: its name in the folder and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,14 +109,20 @@ impl Renderer {
     /// The template is missing, broken, or uses a value that there is none of: a defect of pgk.
     pub fn render(&self, name: &str) -> anyhow::Result<Text> {
         let context = Value::from_dyn_object(Arc::clone(&self.context));
-        Ok(Text::of_template(environment()?.get_template(name)?.render(context)?))
+        Ok(Text::of_template(compiled(name)?.render(context)?))
     }
 }
 
-/// How a comment begins: not with `{#`, which Bash has in `${#array[@]}`.
-const COMMENT: &str = "{//";
+/// The template `name`, compiled. One is kept from its second use on: most are used once, and take 9 KB each.
+fn compiled(name: &str) -> Result<Template<'static, 'static>, Error> {
+    let environment = environment()?;
+    match templates::find(name) {
+        Some(first) if !first.is_used_again() => environment.template_from_named_str(first.name, first.text),
+        _ => environment.get_template(name),
+    }
+}
 
-/// The templates. Each is compiled when it is first used, and once however many instances are rendered.
+/// What templates are compiled and found by.
 fn environment() -> Result<&'static Environment<'static>, Error> {
     static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
     if let Some(environment) = ENVIRONMENT.get() {
@@ -125,7 +132,7 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
     syntax
-        .comment_delimiters(COMMENT, "//}")
+        .comment_delimiters(literal::COMMENT, "//}")
         .trim_blocks(true)
         .lstrip_blocks(true)
         .keep_trailing_newline(true);
@@ -135,14 +142,16 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
         None => AutoEscape::Custom("unknown".into()),
     });
     environment.set_formatter(print);
-    environment.add_filter("tree", tree);
+    environment.add_filter("tree", |tree: &Value, indent: usize| {
+        escape::yaml_tree(tree, indent).map(Value::from_safe_string)
+    });
     environment.add_filter("ident", |name: String| Value::from_safe_string(escape::sql_identifier(&name)));
     environment
         .add_filter("indented", |text: String, by: usize| Value::from_safe_string(indented(&text, by)));
     environment.add_filter("basename", |path: String| basename(&path).to_owned());
     environment.add_function("file", file);
     environment.add_function("checksum", checksum);
-    environment.set_loader(|name| Ok(templates::source(name)));
+    environment.set_loader(|name| Ok(templates::find(name).map(|template| template.text)));
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
@@ -153,7 +162,7 @@ pub fn basename(path: &str) -> &str {
 
 /// Prints one value into a template: as it is where a filter made it, escaped otherwise.
 fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    let written = if value.is_safe() || matches!(value.kind(), ValueKind::Number | ValueKind::Bool) {
+    let written = if value.is_safe() || value.kind() == ValueKind::Number {
         write!(out, "{value}")
     } else if let Some(text) = value.as_str() {
         let escaped = kind(state)?.escape(text).ok_or_else(|| {
@@ -175,11 +184,6 @@ fn kind(state: &State<'_, '_>) -> Result<Kind, Error> {
     .ok_or_else(|| Error::new(ErrorKind::BadEscape, format!("no way to escape values in {}", state.name())))
 }
 
-#[allow(clippy::needless_pass_by_value)] // the shape that minijinja asks of a filter
-fn tree(Serde(value): Serde<Json>, indent: usize) -> Value {
-    Value::from_safe_string(escape::yaml_tree(&value, indent))
-}
-
 /// `text` moved to the right by so many spaces.
 fn indented(text: &str, by: usize) -> String {
     let pad = " ".repeat(by);
@@ -189,9 +193,9 @@ fn indented(text: &str, by: usize) -> String {
 
 /// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    Ok(Value::from_safe_string(match Fixed::named(name) {
-        Some(fixed) => fixed.mark(),
-        None => block(&filled(state, name)?),
+    Ok(Value::from_safe_string(match templates::find(name) {
+        Some(file) if file.block.is_some() => text::mark(name),
+        _ => escape::yaml_block(&filled(state, name)?, literal::INDENT),
     }))
 }
 
@@ -205,9 +209,9 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
     for name in files {
         hash.update(name);
         hash.update([0]);
-        match Fixed::named(name) {
-            Some(fixed) => hash.update(fixed.text),
-            None => hash.update(filled(state, name)?.as_bytes()),
+        match templates::find(name) {
+            Some(file) if file.block.is_some() => hash.update(file.text),
+            _ => hash.update(filled(state, name)?.as_bytes()),
         }
         hash.update([0]);
     }
@@ -222,7 +226,7 @@ fn filled(state: &State<'_, '_>, name: &str) -> Result<Arc<str>, Error> {
     if let Some(known) = known {
         return Ok(known);
     }
-    let text: Arc<str> = state.env().get_template(name)?.render(&context)?.into();
+    let text: Arc<str> = compiled(name)?.render(&context)?.into();
     made.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&text));
     Ok(text)
 }
