@@ -73,8 +73,7 @@ impl<'a> Manifests<'a> {
             };
             let locations = LazyCell::new(|| yaml::locations(document.text));
             for (within, tree) in trees.into_iter().flat_map(items) {
-                let mut object =
-                    Object { document: document.name.clone(), within, tree, foreign: true, typed: None };
+                let mut object = Object::new(&document.name, within, tree, true);
                 let (api_version, kind) = (object.api_version(), object.kind());
                 if typed::is_foreign_kind(api_version, kind) {
                     let name = object.name();

@@ -12,6 +12,7 @@
 
 mod files;
 mod graph;
+mod kept;
 mod links;
 mod pods;
 mod references;

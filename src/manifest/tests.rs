@@ -140,6 +140,12 @@ fn a_field_must_be_known_present_and_of_its_type() {
     );
     case("pool.yaml", "emptyDir: {}", "emptyDir:", "POD.volumes[0].emptyDir: null: leave the field out");
     case(
+        "set.yaml",
+        "        - name: postgres\n          image",
+        "        - name:\n          image",
+        "POD.containers[0].name: null: leave the field out",
+    );
+    case(
         "pool.yaml",
         "port: pool",
         "port: 8.5",

@@ -1,6 +1,7 @@
 //! One document alone: its YAML, its Kubernetes type, its names.
 
 use std::any::Any;
+use std::fmt;
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::{apps, autoscaling, batch, core, networking, policy, rbac, scheduling, storage};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::kept::Comparison;
 use super::{Finding, field, yaml};
 use crate::config::similar;
 use crate::render::Document;
@@ -21,29 +23,49 @@ pub(super) struct Object {
     /// Whether somebody else than pgk may have written it, who leaves out what the API server fills in.
     pub(super) foreign: bool,
     /// What [`check`] read it as.
-    pub(super) typed: Option<Box<dyn Any>>,
+    typed: Option<Box<dyn Typed>>,
+    api_version: String,
+    kind: String,
+    name: String,
+    namespace: String,
 }
 
 impl Object {
+    pub(super) fn new(document: &str, within: String, tree: Value, foreign: bool) -> Self {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let metadata = |field| text(tree.get("metadata").and_then(|metadata| metadata.get(field)));
+        Self {
+            api_version: text(tree.get("apiVersion")),
+            kind: text(tree.get("kind")),
+            name: metadata("name"),
+            namespace: metadata("namespace"),
+            document: document.to_owned(),
+            within,
+            tree,
+            foreign,
+            typed: None,
+        }
+    }
+
     /// The object as its type, if it is of that type and was checked.
     pub(super) fn typed<T: Resource + 'static>(&self) -> Option<&T> {
-        self.typed.as_ref()?.downcast_ref()
+        (self.typed.as_deref()? as &dyn Any).downcast_ref()
     }
 
     pub(super) fn kind(&self) -> &str {
-        self.text("/kind")
+        &self.kind
     }
 
     pub(super) fn name(&self) -> &str {
-        self.text("/metadata/name")
+        &self.name
     }
 
     pub(super) fn api_version(&self) -> &str {
-        self.text("/apiVersion")
+        &self.api_version
     }
 
     pub(super) fn namespace(&self) -> &str {
-        self.text("/metadata/namespace")
+        &self.namespace
     }
 
     pub(super) fn document(&self) -> &str {
@@ -63,23 +85,13 @@ impl Object {
             path => format!("{within}.{path}"),
         }
     }
-
-    fn text(&self, pointer: &str) -> &str {
-        self.tree.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-    }
 }
 
 /// Reads a document and checks it alone; `None` if it cannot be compared with others.
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
     let message = match yaml::parse(&document.text.outline()).map(<[Value; 1]>::try_from) {
         Ok(Ok([tree])) => {
-            let mut object = Object {
-                document: document.path.clone(),
-                within: String::new(),
-                tree,
-                foreign: false,
-                typed: None,
-            };
+            let mut object = Object::new(&document.path, String::new(), tree, false);
             return check(&mut object, findings).then_some(object);
         }
         Ok(Err(trees)) => format!("{} objects in a file meant for one", trees.len()),
@@ -91,20 +103,23 @@ pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<O
 
 /// Checks an object alone; whether it can be compared with others.
 pub(super) fn check(object: &mut Object, findings: &mut Vec<Finding>) -> bool {
-    let (api_version, kind) = (object.text("/apiVersion"), object.kind());
-    let Some(round_trip) = round_trip_of(api_version, kind) else {
+    let (api_version, kind) = (object.api_version(), object.kind());
+    let Some(read_as) = reader_of(api_version, kind) else {
         let message = format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
         findings.push(object.finding("", message));
         return false;
     };
-    match round_trip(&object.tree) {
-        Ok((typed, known)) => {
+    match read_as(&object.tree) {
+        Ok(typed) => {
+            let written = &object.tree;
+            if typed.compare(Comparison { object, path: &Path::Whole, written, findings }).is_err() {
+                findings.push(object.finding("", "its type has it in another form"));
+            }
             object.typed = Some(typed);
-            compare(object, &object.tree, &known, &Path::Whole, findings);
         }
         Err(error) => {
             let before = findings.len();
-            blame(object, round_trip, &object.tree, "", &|value| value, findings);
+            blame(object, read_as, &object.tree, "", &|value| value, findings);
             if findings.len() == before {
                 findings.push(object.finding("", error.to_string()));
             }
@@ -120,12 +135,12 @@ pub(super) fn check(object: &mut Object, findings: &mut Vec<Finding>) -> bool {
 /// domain.
 pub(super) fn is_foreign_kind(api_version: &str, kind: &str) -> bool {
     let domain = api_version.split_once('/').is_some_and(|(group, _)| group.contains('.'));
-    domain && !kind.is_empty() && round_trip_of(api_version, kind).is_none()
+    domain && !kind.is_empty() && reader_of(api_version, kind).is_none()
 }
 
 /// The known kind that was probably meant, and its version, if this one is unknown.
 pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
-    if round_trip_of(api_version, kind).is_some() {
+    if reader_of(api_version, kind).is_some() {
         return None;
     }
     let meant = similar(kind, KINDS.iter().map(|(_, name)| *name))?;
@@ -133,15 +148,23 @@ pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
     Some(format!("apiVersion `{version}`, kind `{meant}`"))
 }
 
-/// A tree as its type, and what that keeps of it.
-type RoundTrip = fn(&Value) -> serde_json::Result<(Box<dyn Any>, Value)>;
+/// How a tree is read as a type.
+type Read = fn(&Value) -> serde_json::Result<Box<dyn Typed>>;
 
-fn round_trip<T: DeserializeOwned + Serialize + 'static>(
-    tree: &Value,
-) -> serde_json::Result<(Box<dyn Any>, Value)> {
-    let typed = T::deserialize(tree)?;
-    let kept = serde_json::to_value(&typed)?;
-    Ok((Box::new(typed), kept))
+/// What an object was read as.
+trait Typed: Any {
+    /// Compares the object with it.
+    fn compare(&self, comparison: Comparison<'_>) -> Result<(), fmt::Error>;
+}
+
+impl<T: Serialize + 'static> Typed for T {
+    fn compare(&self, comparison: Comparison<'_>) -> Result<(), fmt::Error> {
+        self.serialize(comparison)
+    }
+}
+
+fn read_as<T: DeserializeOwned + Serialize + 'static>(tree: &Value) -> serde_json::Result<Box<dyn Typed>> {
+    Ok(Box::new(T::deserialize(tree)?))
 }
 
 /// The kinds that are known: the only list of them.
@@ -149,9 +172,9 @@ macro_rules! kinds {
     ($($kind:ty),+ $(,)?) => {
         const KINDS: &[(&str, &str)] = &[$((<$kind as Resource>::API_VERSION, <$kind as Resource>::KIND)),+];
 
-        fn round_trip_of(api_version: &str, kind: &str) -> Option<RoundTrip> {
+        fn reader_of(api_version: &str, kind: &str) -> Option<Read> {
             $(if api_version == <$kind as Resource>::API_VERSION && kind == <$kind as Resource>::KIND {
-                return Some(round_trip::<$kind>);
+                return Some(read_as::<$kind>);
             })+
             None
         }
@@ -194,7 +217,7 @@ kinds![
 ];
 
 /// Where something stands in an object. It is written out where something is wrong alone: nearly never.
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Whole,
     Field(&'a Path<'a>, &'a str),
     Item(&'a Path<'a>, usize),
@@ -210,76 +233,30 @@ impl From<&Path<'_>> for String {
     }
 }
 
-/// Compares the document with what its type keeps of it.
-///
-/// The type ignores a field that it doesn't know and fills in one that it requires, where the API server
-/// refuses both. It so also finds a volume claim template without `apiVersion` and `kind`: the API server
-/// adds these two, after which Argo CD sees a difference for ever.
-fn compare(object: &Object, written: &Value, known: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
-    match (written, known) {
-        (Value::Object(written), Value::Object(known)) => {
-            for (key, value) in written {
-                let path = &Path::Field(path, key);
-                match known.get(key) {
-                    // Says nothing, yet `kubectl apply` reads it as "remove this field".
-                    // kubectl writes this one itself.
-                    _ if value.is_null() && object.foreign && key == "creationTimestamp" => {}
-                    _ if value.is_null() => findings.push(object.finding(path, "null: leave the field out")),
-                    Some(known) => compare(object, value, known, path, findings),
-                    None => findings.push(object.finding(path, "unknown field")),
-                }
-            }
-            let filled_in = |key: &str| {
-                object.foreign
-                    && matches!(key, "apiVersion" | "kind")
-                    && String::from(path).contains("volumeClaimTemplates[")
-            };
-            for key in known.keys().filter(|key| !written.contains_key(*key) && !filled_in(key)) {
-                findings.push(object.finding(&Path::Field(path, key), "required field is missing"));
-            }
-        }
-        (Value::Array(written), Value::Array(known)) if written.len() == known.len() => {
-            for (index, (written, known)) in written.iter().zip(known).enumerate() {
-                compare(object, written, known, &Path::Item(path, index), findings);
-            }
-        }
-        (written, known) if same_scalar(written, known) => {}
-        _ => findings.push(object.finding(path, format!("{written} is understood as {known}"))),
-    }
-}
-
-/// A quantity may be written as a number, and is kept as a string. No other type takes one for the other.
-fn same_scalar(written: &Value, known: &Value) -> bool {
-    match (written, known) {
-        (Value::Number(number), Value::String(text)) => text.parse().ok() == number.as_f64(),
-        _ => written == known,
-    }
-}
-
 /// Finds the fields of which the type refuses the value, since serde's error doesn't say where it is.
 ///
 /// Every field of a k8s-openapi type may be absent, so a document of one branch only (`wrap` puts a value
 /// at its place in it) fails if and only if something on that branch is wrong.
 fn blame(
     object: &Object,
-    round_trip: RoundTrip,
+    read_as: Read,
     value: &Value,
     path: &str,
     wrap: &dyn Fn(Value) -> Value,
     findings: &mut Vec<Finding>,
 ) {
-    let fits = |value| round_trip(&wrap(value));
+    let fits = |value| read_as(&wrap(value));
     match value {
         Value::Object(map) if fits(Value::Object(serde_json::Map::new())).is_ok() => {
             for (key, child) in map {
                 let wrap = |child| wrap(Value::Object([(key.clone(), child)].into_iter().collect()));
-                blame(object, round_trip, child, &field(path, key), &wrap, findings);
+                blame(object, read_as, child, &field(path, key), &wrap, findings);
             }
         }
         Value::Array(items) if fits(Value::Array(Vec::new())).is_ok() => {
             for (index, child) in items.iter().enumerate() {
                 let wrap = |child| wrap(Value::Array(vec![child]));
-                blame(object, round_trip, child, &format!("{path}[{index}]"), &wrap, findings);
+                blame(object, read_as, child, &format!("{path}[{index}]"), &wrap, findings);
             }
         }
         _ => findings.extend(fits(value.clone()).err().map(|error| object.finding(path, error.to_string()))),
