@@ -172,6 +172,12 @@ fn a_field_must_be_known_present_and_of_its_type() {
         "on",
         "metadata.annotations[\"pgk.example.com/note\"]: invalid type: boolean `true`, expected a string",
     );
+    case(
+        "account.yaml",
+        "  name: pg",
+        "  name: pg\n  creationTimestamp: 2026-01-01T02:00:00+02:00",
+        "metadata.creationTimestamp: \"2026-01-01T02:00:00+02:00\" is understood as \"2026-01-01T00:00:00Z\"",
+    );
     // Argo CD would see a difference for ever.
     case(
         "set.yaml",
