@@ -1,5 +1,7 @@
 //! How a value is written so that it stays one value, for each kind of file that pgk renders.
 
+use std::borrow::Cow;
+
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
@@ -86,32 +88,31 @@ impl Kind {
     }
 
     /// `text` as one value of this kind of file; `None` where it cannot hold it (a NUL outside YAML, say).
-    pub fn escape(self, text: &str) -> Option<String> {
+    pub fn escape(self, text: &str) -> Option<Cow<'_, str>> {
         if self != Self::Yaml && text.contains('\0') {
             return None;
         }
+        let as_it_is = |fits: bool| fits.then(|| text.into());
         match self {
             Self::Yaml => Some(yaml(text)),
-            Self::Shell | Self::Markdown => shlex::try_quote(text).ok().map(Into::into),
-            Self::Sql => Some(sql_literal(text)),
-            Self::Conf => Some(conf(text)),
-            Self::Hba => hba(text),
+            Self::Shell | Self::Markdown => shlex::try_quote(text).ok(),
+            Self::Sql => Some(sql_literal(text).into()),
+            Self::Conf => Some(conf(text).into()),
+            Self::Hba => hba(text).map(Into::into),
             Self::Containerfile => {
-                let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
-                text.bytes().all(plain).then(|| text.to_owned())
+                as_it_is(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b)))
             }
             Self::Backrest => {
-                let fits = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
-                fits.then(|| text.to_owned())
+                as_it_is(!text.is_empty() && text.trim() == text && !text.contains(char::is_control))
             }
-            Self::Text => text.chars().all(|c| c == '\n' || !c.is_control()).then(|| text.to_owned()),
+            Self::Text => as_it_is(text.chars().all(|c| c == '\n' || !c.is_control())),
         }
     }
 }
 
 /// A YAML scalar: plain where every YAML reader takes it as that string, in double quotes otherwise.
-pub fn yaml(text: &str) -> String {
-    if is_plain_yaml(text) { text.to_owned() } else { yaml_quoted(text) }
+pub fn yaml(text: &str) -> Cow<'_, str> {
+    if is_plain_yaml(text) { text.into() } else { yaml_quoted(text).into() }
 }
 
 /// Whether YAML 1.1 and 1.2 both read `text`, unquoted, as the string it is.
@@ -153,7 +154,8 @@ pub fn yaml_block(text: &str, indent: usize) -> String {
 /// # Errors
 /// It can be neither looked into nor printed: it is no value of a configuration.
 pub fn yaml_tree(tree: &Value, indent: usize) -> Result<String, Error> {
-    let mut text = String::new();
+    // As long as the labels of an object.
+    let mut text = String::with_capacity(200);
     write_tree(tree, indent, &mut text)?;
     Ok(text)
 }
@@ -165,7 +167,7 @@ fn write_tree(tree: &Value, indent: usize, text: &mut String) -> Result<(), Erro
             for key in tree.try_iter()? {
                 let value = tree.get_item(&key)?;
                 let gap = if is_branch(&value) { "" } else { " " };
-                text.extend(["\n", &pad, &yaml(&key.to_string()), ":", gap]);
+                text.extend(["\n", &pad, &yaml(key.as_str().ok_or(ErrorKind::BadEscape)?), ":", gap]);
                 write_tree(&value, indent + 2, text)?;
             }
         }

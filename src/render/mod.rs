@@ -10,7 +10,7 @@
 //! | `{{ file("q1/primary.sh") }}` | another template, rendered as its own kind, as a YAML block |
 //! | `{% filter indented(4) %}` | what stands in it, 4 spaces further to the right |
 //! | `{{ path \| basename }}` | what stands after the last `/` |
-//! | `{{ checksum() }}` | SHA-256 over all files that the scenario's `ConfigMaps` hold |
+//! | `{{ checksum() }}` | SHA-256 over the names and SHA-256 of all files that the scenario's `ConfigMaps` hold |
 //! | `{{ user \| ident }}` | an SQL identifier |
 
 pub mod escape;
@@ -187,8 +187,11 @@ fn kind(state: &State<'_, '_>) -> Result<Kind, Error> {
 /// `text` moved to the right by so many spaces.
 fn indented(text: &str, by: usize) -> String {
     let pad = " ".repeat(by);
-    let lines = text.split_inclusive('\n');
-    lines.fold(String::new(), |done, line| done + if line.trim().is_empty() { "" } else { &pad } + line)
+    let mut moved = String::with_capacity(2 * text.len());
+    for line in text.split_inclusive('\n') {
+        moved.extend([if line.trim_start().is_empty() { "" } else { &pad }, line]);
+    }
+    moved
 }
 
 /// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
@@ -210,10 +213,9 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
         hash.update(name);
         hash.update([0]);
         match templates::find(name) {
-            Some(file) if file.block.is_some() => hash.update(file.text),
-            _ => hash.update(filled(state, name)?.as_bytes()),
+            Some(file) if file.block.is_some() => hash.update(file.sha256()),
+            _ => hash.update(Sha256::digest(filled(state, name)?.as_bytes())),
         }
-        hash.update([0]);
     }
     Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())
 }

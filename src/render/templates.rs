@@ -1,6 +1,10 @@
 //! The templates, embedded in the binary.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha2::digest::Output;
+use sha2::{Digest, Sha256};
 
 /// A template.
 #[derive(Debug)]
@@ -11,16 +15,22 @@ pub(super) struct Template {
     /// If there are no values in it: the file as it stands in a `ConfigMap`.
     pub(super) block: Option<&'static str>,
     used: AtomicBool,
+    sha256: OnceLock<Output<Sha256>>,
 }
 
 impl Template {
     const fn new(name: &'static str, text: &'static str, block: Option<&'static str>) -> Self {
-        Self { name, text, block, used: AtomicBool::new(false) }
+        Self { name, text, block, used: AtomicBool::new(false), sha256: OnceLock::new() }
     }
 
     /// Whether this was asked before.
     pub(super) fn is_used_again(&self) -> bool {
         self.used.swap(true, Ordering::Relaxed)
+    }
+
+    /// The SHA-256 of its text, made once: there may be many instances.
+    pub(super) fn sha256(&self) -> &Output<Sha256> {
+        self.sha256.get_or_init(|| Sha256::digest(self.text))
     }
 }
 

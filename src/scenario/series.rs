@@ -133,7 +133,7 @@ impl Shape {
 
 /// The checksum as it stands in a manifest, where it is quoted if it begins with a digit.
 fn checksum(renderer: &Renderer) -> Option<String> {
-    renderer.checksum().map(escape::yaml)
+    renderer.checksum().map(|checksum| escape::yaml(checksum).into_owned())
 }
 
 /// Whether `text` is `other` if each first of `renamed` becomes the second, and `other` is `text` if the second
