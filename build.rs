@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use sha2::{Digest, Sha256};
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
@@ -30,10 +32,15 @@ fn list_templates() -> Result<()> {
     names.sort();
     let mut list = format!("static ALL: [Template; {}] = [\n", names.len());
     for name in names {
-        let path = format!("templates/{name}");
-        let text = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))", format!("/{path}"));
-        let block = fixed_block(&fs::read_to_string(path)?);
-        writeln!(list, "Template::new({name:?}, {text}, {block:?}),")?;
+        let text = fs::read_to_string(format!("templates/{name}"))?;
+        let included =
+            format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/templates/\", {name:?}))");
+        let fixed = fixed_block(&text).map(|block| {
+            let sha256: [u8; 32] = Sha256::digest(text).into();
+            format!("Some(Fixed {{ block: {block:?}, sha256: {sha256:?} }})")
+        });
+        let fixed = fixed.as_deref().unwrap_or("None");
+        writeln!(list, "Template::new({name:?}, {included}, {fixed}),")?;
     }
     list.push_str("];\n");
     Ok(fs::write(Path::new(&var("OUT_DIR")?).join("templates.rs"), list)?)
@@ -55,7 +62,7 @@ fn names_in(folder: &str, before: &str, names: &mut Vec<String>) -> Result<()> {
 
 /// The block that a template is in a `ConfigMap`; `None` if there are values in it, or if a block cannot hold it.
 fn fixed_block(template: &str) -> Option<String> {
-    let is_fixed = !["{{", "{%", literal::COMMENT].iter().any(|tag| template.contains(tag));
+    let is_fixed = !["{{", "{%", "{#"].iter().any(|tag| template.contains(tag));
     is_fixed.then(|| literal::block(template, literal::INDENT))?
 }
 

@@ -1,6 +1,7 @@
 //! Rules about the inside of a pod: what its containers mount, listen on and run.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{Container, ExecAction, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -15,41 +16,61 @@ pub(super) fn check(set: &Set<'_>, findings: &mut Vec<Finding>) {
         volume_names(pod, findings);
         unused_volumes(pod, findings);
         container_names(pod, findings);
-        for (path, container) in containers(pod) {
-            mounts(set, pod, &path, container, findings);
-            handler_ports(pod, &path, container, findings);
-            scripts(set, pod, &path, container, findings);
+        for (place, container) in containers(pod) {
+            mounts(set, pod, place, container, findings);
+            handler_ports(pod, place, container, findings);
+            scripts(set, pod, place, container, findings);
         }
     }
 }
 
-/// Every container with its path.
-pub(super) fn containers<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (String, &'p Container)> {
-    let init = pod.spec.init_containers.iter().flatten().enumerate();
-    let init = init.map(|(index, container)| (pod.at(&format!("initContainers[{index}]")), container));
-    let main = pod.spec.containers.iter().enumerate();
-    init.chain(main.map(|(index, container)| (pod.at(&format!("containers[{index}]")), container)))
+/// Where a container or a volume stands. It is written out where something is wrong alone.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    below: &'static str,
+    list: &'static str,
+    index: usize,
 }
 
-/// Every volume with its path.
-pub(super) fn volumes<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (String, &'p Volume)> {
-    let volumes = pod.spec.volumes.iter().flatten().enumerate();
-    volumes.map(|(index, volume)| (pod.at(&format!("volumes[{index}]")), volume))
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}[{}]", self.below, self.list, self.index)
+    }
 }
 
-/// The name of all that can be mounted, with its path: claim templates and volumes.
-fn mountable<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (String, &'p str)> {
-    let claims = pod.claims.iter().enumerate().map(|(index, claim)| {
-        (format!("spec.volumeClaimTemplates[{index}]"), claim.metadata.name.as_deref().unwrap_or_default())
-    });
-    claims.chain(volumes(pod).map(|(path, volume)| (path, volume.name.as_str())))
+/// Each of `items` with its place in `list`.
+fn placed<'p, T: 'p>(
+    below: &'static str,
+    list: &'static str,
+    items: impl IntoIterator<Item = &'p T>,
+) -> impl Iterator<Item = (Place, &'p T)> {
+    items.into_iter().enumerate().map(move |(index, item)| (Place { below, list, index }, item))
+}
+
+/// Every container with its place.
+pub(super) fn containers<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (Place, &'p Container)> {
+    let init = placed(pod.path, "initContainers", pod.spec.init_containers.iter().flatten());
+    init.chain(placed(pod.path, "containers", &pod.spec.containers))
+}
+
+/// Every volume with its place.
+pub(super) fn volumes<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (Place, &'p Volume)> {
+    placed(pod.path, "volumes", pod.spec.volumes.iter().flatten())
+}
+
+/// The name of all that can be mounted, with its place: claim templates and volumes.
+fn mountable<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = (Place, &'p str)> {
+    let claims = placed("spec", "volumeClaimTemplates", pod.claims)
+        .map(|(place, claim)| (place, claim.metadata.name.as_deref().unwrap_or_default()));
+    claims.chain(volumes(pod).map(|(place, volume)| (place, volume.name.as_str())))
 }
 
 /// Two volumes of one name: the API server refuses them, or, of a volume and a claim template, drops one.
 fn volume_names(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let mut seen = HashSet::new();
-    for (path, name) in mountable(pod) {
+    for (place, name) in mountable(pod) {
         if !seen.insert(name) {
+            let path = place.to_string();
             findings.push(pod.object.finding(path, format!("another volume is named \"{name}\"")));
         }
     }
@@ -62,8 +83,8 @@ fn unused_volumes(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
         used.extend(container.volume_mounts.iter().flatten().map(|mount| mount.name.as_str()));
         used.extend(container.volume_devices.iter().flatten().map(|device| device.name.as_str()));
     }
-    for (path, name) in mountable(pod).filter(|(_, name)| !used.contains(name)) {
-        findings.push(pod.object.finding(path, format!("no container mounts \"{name}\"")));
+    for (place, name) in mountable(pod).filter(|(_, name)| !used.contains(name)) {
+        findings.push(pod.object.finding(place.to_string(), format!("no container mounts \"{name}\"")));
     }
 }
 
@@ -71,13 +92,13 @@ fn unused_volumes(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
 /// a Service then serves only one of them.
 fn container_names(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let (mut names, mut ports) = (HashSet::new(), HashSet::new());
-    for (path, container) in containers(pod) {
+    for (place, container) in containers(pod) {
         if !names.insert(&container.name) {
-            findings.push(pod.object.finding(format!("{path}.name"), "another container has this name"));
+            findings.push(pod.object.finding(format!("{place}.name"), "another container has this name"));
         }
         for (index, port) in container.ports.iter().flatten().enumerate() {
             if port.name.as_ref().is_some_and(|name| !ports.insert(name)) {
-                let path = format!("{path}.ports[{index}].name");
+                let path = format!("{place}.ports[{index}].name");
                 findings.push(pod.object.finding(path, "another port has this name"));
             }
         }
@@ -86,26 +107,26 @@ fn container_names(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
 
 /// The API server refuses a mount of no volume, or two at one place. A `subPath` of a ConfigMap that has no
 /// such key becomes an empty folder where a file was meant.
-fn mounts(set: &Set<'_>, pod: &Pod<'_>, path: &str, container: &Container, findings: &mut Vec<Finding>) {
+fn mounts(set: &Set<'_>, pod: &Pod<'_>, place: Place, container: &Container, findings: &mut Vec<Finding>) {
     let mut seen = HashSet::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let path = format!("{path}.volumeMounts[{index}]");
+        let path = |field: &str| format!("{place}.volumeMounts[{index}].{field}");
         let volume = pod.spec.volumes.iter().flatten().find(|volume| volume.name == mount.name);
         if !mountable(pod).any(|(_, name)| name == mount.name) {
             let message = format!("the pod has no volume named \"{}\"", mount.name);
-            findings.push(pod.object.finding(format!("{path}.name"), message));
+            findings.push(pod.object.finding(path("name"), message));
         }
         if !seen.insert(folder(mount)) {
-            findings.push(pod.object.finding(format!("{path}.mountPath"), "another volume is mounted here"));
+            findings.push(pod.object.finding(path("mountPath"), "another volume is mounted here"));
         }
         let Some(sub_path) = &mount.sub_path else { continue };
-        let path = format!("{path}.subPath");
         if sub_path.starts_with('/') || sub_path.split('/').any(|part| part == "..") {
-            findings.push(pod.object.finding(path, "must stay inside the volume"));
+            findings.push(pod.object.finding(path("subPath"), "must stay inside the volume"));
         } else if let Some(files) = volume.and_then(|volume| files(set, volume))
             && !holds(&files, sub_path)
         {
-            findings.push(pod.object.finding(path, format!("the volume has no file \"{sub_path}\"")));
+            let message = format!("the volume has no file \"{sub_path}\"");
+            findings.push(pod.object.finding(path("subPath"), message));
         }
     }
 }
@@ -115,7 +136,7 @@ fn folder(mount: &VolumeMount) -> &str {
 }
 
 /// Whether `path` is one of the files, or a folder of some.
-fn holds(files: &BTreeSet<String>, path: &str) -> bool {
+fn holds(files: &BTreeSet<&str>, path: &str) -> bool {
     let path = path.trim_end_matches('/');
     path.is_empty()
         || files
@@ -125,17 +146,18 @@ fn holds(files: &BTreeSet<String>, path: &str) -> bool {
 
 /// A probe or a hook: what the kubelet runs or calls.
 struct Handler<'p> {
-    path: String,
+    /// Its field in the container.
+    field: &'static str,
     exec: Option<&'p ExecAction>,
     /// The port of an HTTP or TCP call, with its field.
     ports: Vec<(&'static str, &'p IntOrString)>,
 }
 
-fn handlers<'p>(path: &str, container: &'p Container) -> Vec<Handler<'p>> {
+fn handlers(container: &Container) -> Vec<Handler<'_>> {
     macro_rules! handler {
         ($name:literal, $action:expr) => {
             $action.map(|action| Handler {
-                path: format!("{path}.{}", $name),
+                field: $name,
                 exec: action.exec.as_ref(),
                 ports: (action.http_get.iter().map(|http| ("httpGet.port", &http.port)))
                     .chain(action.tcp_socket.iter().map(|tcp| ("tcpSocket.port", &tcp.port)))
@@ -157,32 +179,32 @@ fn handlers<'p>(path: &str, container: &'p Container) -> Vec<Handler<'p>> {
 }
 
 /// A probe of a port that the container doesn't name always fails: the container is restarted for ever.
-fn handler_ports(pod: &Pod<'_>, path: &str, container: &Container, findings: &mut Vec<Finding>) {
-    for handler in handlers(path, container) {
+fn handler_ports(pod: &Pod<'_>, place: Place, container: &Container, findings: &mut Vec<Finding>) {
+    for handler in handlers(container) {
         for (field, port) in handler.ports {
             let IntOrString::String(name) = port else { continue };
             if !container.ports.iter().flatten().any(|port| port.name.as_ref() == Some(name)) {
                 let message = format!("the container has no port named \"{name}\"");
-                findings.push(pod.object.finding(format!("{}.{field}", handler.path), message));
+                let path = format!("{place}.{}.{field}", handler.field);
+                findings.push(pod.object.finding(path, message));
             }
         }
     }
 }
 
 /// A container told to run a script that its ConfigMap lacks ends at once with "no such file or directory".
-fn scripts(set: &Set<'_>, pod: &Pod<'_>, path: &str, container: &Container, findings: &mut Vec<Finding>) {
-    let mut commands = vec![
-        (format!("{path}.command"), container.command.as_ref()),
-        (format!("{path}.args"), container.args.as_ref()),
-    ];
-    for Handler { path, exec, .. } in handlers(path, container) {
-        commands.push((format!("{path}.exec.command"), exec.and_then(|exec| exec.command.as_ref())));
-    }
-    for (path, words) in commands {
-        for (index, word) in words.into_iter().flatten().enumerate() {
+fn scripts(set: &Set<'_>, pod: &Pod<'_>, place: Place, container: &Container, findings: &mut Vec<Finding>) {
+    let handlers = handlers(container).into_iter().filter_map(|handler| {
+        let command = handler.exec?.command.as_ref()?;
+        Some((handler.field, ".exec.command", command))
+    });
+    let own = [("command", &container.command), ("args", &container.args)];
+    let own = own.into_iter().filter_map(|(field, words)| Some((field, "", words.as_ref()?)));
+    for (field, below, words) in own.chain(handlers) {
+        for (index, word) in words.iter().enumerate() {
             if let Some(file) = missing_file(set, pod, container, word) {
                 let message = format!("the volume mounted there has no file \"{file}\"");
-                findings.push(pod.object.finding(format!("{path}[{index}]"), message));
+                findings.push(pod.object.finding(format!("{place}.{field}{below}[{index}]"), message));
             }
         }
     }

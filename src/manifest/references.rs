@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, KeyToPath, Volume};
 
 use super::Finding;
 use super::links::{Pod, Set, no_such};
-use super::pods::{containers, volumes};
+use super::pods::{Place, containers, volumes};
 
 pub(super) fn check(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     data(set, pod, findings);
@@ -44,8 +44,8 @@ impl<'p> Reference<'p> {
 
 /// Each ConfigMap and Secret that a pod reads.
 pub(super) fn of<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = Reference<'p>> {
-    let in_containers = containers(pod).flat_map(|(path, container)| container_references(&path, container));
-    in_containers.chain(volumes(pod).flat_map(|(path, volume)| volume_references(&path, volume)))
+    let in_containers = containers(pod).flat_map(|(place, container)| container_references(place, container));
+    in_containers.chain(volumes(pod).flat_map(|(place, volume)| volume_references(place, volume)))
 }
 
 /// A pod waits for ever for a ConfigMap or Secret, or a key of it, that isn't there.
@@ -67,13 +67,13 @@ fn data(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn container_references<'p>(path: &str, container: &'p Container) -> Vec<Reference<'p>> {
+fn container_references(place: Place, container: &Container) -> Vec<Reference<'_>> {
     let mut references = Vec::new();
     for (index, variable) in container.env.iter().flatten().enumerate() {
-        let path = format!("{path}.env[{index}].valueFrom");
         let Some(source) = &variable.value_from else {
             continue;
         };
+        let path = format!("{place}.env[{index}].valueFrom");
         if let Some(from) = &source.config_map_key_ref {
             let path = format!("{path}.configMapKeyRef");
             let reference = Reference::new("ConfigMap", &from.name, format!("{path}.name"), from.optional);
@@ -86,7 +86,7 @@ fn container_references<'p>(path: &str, container: &'p Container) -> Vec<Referen
         }
     }
     for (index, source) in container.env_from.iter().flatten().enumerate() {
-        let path = format!("{path}.envFrom[{index}]");
+        let path = format!("{place}.envFrom[{index}]");
         if let Some(from) = &source.config_map_ref {
             let path = format!("{path}.configMapRef.name");
             references.push(Reference::new("ConfigMap", &from.name, path, from.optional));
@@ -99,22 +99,22 @@ fn container_references<'p>(path: &str, container: &'p Container) -> Vec<Referen
     references
 }
 
-fn volume_references<'p>(path: &str, volume: &'p Volume) -> Vec<Reference<'p>> {
+fn volume_references(place: Place, volume: &Volume) -> Vec<Reference<'_>> {
     let mut references = Vec::new();
     if let Some(from) = &volume.config_map {
-        let path = format!("{path}.configMap");
+        let path = format!("{place}.configMap");
         let reference = Reference::new("ConfigMap", &from.name, format!("{path}.name"), from.optional);
         references.push(reference.items(&path, from.items.as_ref()));
     }
     if let Some(from) = &volume.secret {
-        let path = format!("{path}.secret");
+        let path = format!("{place}.secret");
         let name = from.secret_name.as_deref().unwrap_or_default();
         let reference = Reference::new("Secret", name, format!("{path}.secretName"), from.optional);
         references.push(reference.items(&path, from.items.as_ref()));
     }
     let projected = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
     for (index, source) in projected.enumerate() {
-        let path = format!("{path}.projected.sources[{index}]");
+        let path = format!("{place}.projected.sources[{index}]");
         if let Some(from) = &source.config_map {
             let path = format!("{path}.configMap");
             let reference = Reference::new("ConfigMap", &from.name, format!("{path}.name"), from.optional);
@@ -130,10 +130,10 @@ fn volume_references<'p>(path: &str, volume: &'p Volume) -> Vec<Reference<'p>> {
 }
 
 /// The files that a volume holds; `None` if that isn't known from the manifests.
-pub(super) fn files(set: &Set<'_>, volume: &Volume) -> Option<BTreeSet<String>> {
-    let of = |kind, name: &str, items: Option<&Vec<KeyToPath>>| match items {
-        Some(items) => Some(items.iter().map(|item| item.path.clone()).collect()),
-        None => set.keys(kind, name).cloned(),
+pub(super) fn files<'s>(set: &'s Set<'_>, volume: &'s Volume) -> Option<BTreeSet<&'s str>> {
+    let of = |kind, name: &str, items: Option<&'s Vec<KeyToPath>>| match items {
+        Some(items) => Some(items.iter().map(|item| item.path.as_str()).collect::<BTreeSet<_>>()),
+        None => Some(set.keys(kind, name)?.iter().map(String::as_str).collect()),
     };
     if let Some(map) = &volume.config_map {
         return of("ConfigMap", &map.name, map.items.as_ref());
@@ -148,9 +148,9 @@ pub(super) fn files(set: &Set<'_>, volume: &Volume) -> Option<BTreeSet<String>> 
         } else if let Some(secret) = &source.secret {
             files.extend(of("Secret", &secret.name, secret.items.as_ref())?);
         } else if let Some(token) = &source.service_account_token {
-            files.insert(token.path.clone());
+            files.insert(&token.path);
         } else if let Some(downward) = &source.downward_api {
-            files.extend(downward.items.iter().flatten().map(|item| item.path.clone()));
+            files.extend(downward.items.iter().flatten().map(|item| item.path.as_str()));
         } else {
             return None;
         }
@@ -160,7 +160,7 @@ pub(super) fn files(set: &Set<'_>, volume: &Volume) -> Option<BTreeSet<String>> 
 
 /// A pod stays Pending as long as its claim doesn't exist.
 fn claims(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
-    for (path, volume) in volumes(pod) {
+    for (place, volume) in volumes(pod) {
         let Some(claim) = &volume.persistent_volume_claim else {
             continue;
         };
@@ -168,7 +168,7 @@ fn claims(set: &Set<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
         if !set.contains("PersistentVolumeClaim", name) && !set.pods.iter().any(|pod| makes_claim(pod, name))
         {
             let message = no_such("PersistentVolumeClaim", name);
-            findings.push(pod.object.finding(format!("{path}.persistentVolumeClaim.claimName"), message));
+            findings.push(pod.object.finding(format!("{place}.persistentVolumeClaim.claimName"), message));
         }
     }
 }

@@ -1,8 +1,5 @@
 //! Text as a literal block of YAML. The build does it too (`build.rs`): there is nothing else of pgk in here.
 
-/// How a comment in a template begins: not with `{#`, which Bash has in `${#array[@]}`.
-pub(crate) const COMMENT: &str = "{//";
-
 /// How deep a `ConfigMap`'s files are indented under its `data`.
 pub(crate) const INDENT: usize = 4;
 

@@ -131,11 +131,7 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
-    syntax
-        .comment_delimiters(literal::COMMENT, "//}")
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .keep_trailing_newline(true);
+    syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
     environment.set_syntax(syntax.build()?);
     environment.set_auto_escape_callback(|name| match Kind::of(name) {
         Some(kind) => AutoEscape::Custom(kind.name().into()),
@@ -196,9 +192,9 @@ fn indented(text: &str, by: usize) -> String {
 
 /// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    Ok(Value::from_safe_string(match templates::find(name) {
-        Some(file) if file.block.is_some() => text::mark(name),
-        _ => escape::yaml_block(&filled(state, name)?, literal::INDENT),
+    Ok(Value::from_safe_string(match templates::fixed(name) {
+        Some(_) => text::mark(name),
+        None => escape::yaml_block(&filled(state, name)?, literal::INDENT),
     }))
 }
 
@@ -212,9 +208,9 @@ fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
     for name in files {
         hash.update(name);
         hash.update([0]);
-        match templates::find(name) {
-            Some(file) if file.block.is_some() => hash.update(file.sha256()),
-            _ => hash.update(Sha256::digest(filled(state, name)?.as_bytes())),
+        match templates::fixed(name) {
+            Some(fixed) => hash.update(fixed.sha256),
+            None => hash.update(Sha256::digest(filled(state, name)?.as_bytes())),
         }
     }
     Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())

@@ -1,10 +1,6 @@
 //! The templates, embedded in the binary.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use sha2::digest::Output;
-use sha2::{Digest, Sha256};
 
 /// A template.
 #[derive(Debug)]
@@ -12,25 +8,28 @@ pub(super) struct Template {
     /// Its path below `templates/`.
     pub(super) name: &'static str,
     pub(super) text: &'static str,
-    /// If there are no values in it: the file as it stands in a `ConfigMap`.
-    pub(super) block: Option<&'static str>,
+    /// If there are no values in it: what it is in every instance.
+    pub(super) fixed: Option<Fixed>,
     used: AtomicBool,
-    sha256: OnceLock<Output<Sha256>>,
+}
+
+/// What is known of a file without values.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    /// The file as it stands in a `ConfigMap`.
+    pub(super) block: &'static str,
+    /// Of its text.
+    pub(super) sha256: [u8; 32],
 }
 
 impl Template {
-    const fn new(name: &'static str, text: &'static str, block: Option<&'static str>) -> Self {
-        Self { name, text, block, used: AtomicBool::new(false), sha256: OnceLock::new() }
+    const fn new(name: &'static str, text: &'static str, fixed: Option<Fixed>) -> Self {
+        Self { name, text, fixed, used: AtomicBool::new(false) }
     }
 
     /// Whether this was asked before.
     pub(super) fn is_used_again(&self) -> bool {
         self.used.swap(true, Ordering::Relaxed)
-    }
-
-    /// The SHA-256 of its text, made once: there may be many instances.
-    pub(super) fn sha256(&self) -> &Output<Sha256> {
-        self.sha256.get_or_init(|| Sha256::digest(self.text))
     }
 }
 
@@ -43,9 +42,15 @@ pub(super) fn find(name: &str) -> Option<&'static Template> {
     ALL.get(at)
 }
 
+/// The template `name`, if there are no values in it.
+pub(super) fn fixed(name: &str) -> Option<&'static Fixed> {
+    find(name)?.fixed.as_ref()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
 
@@ -58,10 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_its_template() {
-        let blocks: Vec<_> = ALL.iter().filter_map(|it| Some((it.text, it.block?))).collect();
-        assert!(blocks.len() > 30);
-        for (text, block) in blocks {
+    fn a_file_without_values_is_its_template() {
+        let all: Vec<_> = ALL.iter().filter_map(|it| Some((it.text, it.fixed.as_ref()?))).collect();
+        assert!(all.len() > 30);
+        for (text, Fixed { block, sha256 }) in all {
+            assert_eq!(Sha256::digest(text)[..], sha256[..]);
             let read: Value = serde_yaml::from_str(&format!("data:\n  a: {block}\n  b: c\n")).unwrap();
             assert_eq!(read, json!({"data": {"a": text, "b": "c"}}));
         }

@@ -36,7 +36,7 @@ impl Text {
         }
         let fixed = |part| {
             let file = templates::find(part)?;
-            Some(Part::Fixed { name: file.name, block: file.block? })
+            Some(Part::Fixed { name: file.name, block: file.fixed.as_ref()?.block })
         };
         let parts = rendered.split(MARK).enumerate().map(|(number, part)| {
             fixed(part).filter(|_| number % 2 == 1).unwrap_or_else(|| Part::Filled(part.to_owned()))
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_file_stands_where_its_mark_was() {
         let text = Text::of_template(format!("data:\n  a: {}\n  b: c\n", mark("q2/tend.py")));
-        let block = templates::find("q2/tend.py").unwrap().block.unwrap();
+        let block = templates::fixed("q2/tend.py").unwrap().block;
         assert_eq!(text.to_string(), format!("data:\n  a: {block}\n  b: c\n"));
         assert_eq!(text.outline(), "data:\n  a: q2/tend.py\n  b: c\n");
     }

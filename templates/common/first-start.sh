@@ -15,6 +15,7 @@ set -eu
 # The answer of one replica (tell.sh), whichever the Service picks; nothing if there is none.
 ask() { timeout 3 bash -c "exec 2>/dev/null; head -n 1 </dev/tcp/$replicas_service/5433" || true; }
 
+{% raw %}
 # At least as many replicas as the configuration has say that they are empty, and nobody says otherwise.
 # The Service picks at random, so that many questions reach also those beyond that number.
 every_replica_is_empty() {
@@ -45,6 +46,7 @@ every_replica_is_empty() {
 		fi
 	done
 }
+{% endraw %}
 
 {% if store %}
 # The store has heard of a primary meanwhile: there is a database.
