@@ -185,7 +185,7 @@ fn indented(text: &str, by: usize) -> String {
     let pad = " ".repeat(by);
     let mut moved = String::with_capacity(2 * text.len());
     for line in text.split_inclusive('\n') {
-        moved.extend([if line.trim_start().is_empty() { "" } else { &pad }, line]);
+        moved.extend([if line.bytes().all(|b| b.is_ascii_whitespace()) { "" } else { &pad }, line]);
     }
     moved
 }
