@@ -27,17 +27,17 @@ fn main() -> Result<()> {
 
 /// Writes what `src/render/templates.rs` includes.
 fn list_templates() -> Result<()> {
-    let mut names = Vec::new();
-    names_in("templates", "", &mut names)?;
-    names.sort();
-    let mut list = format!("static ALL: [Template; {}] = [\n", names.len());
-    for name in names {
-        let text = fs::read_to_string(format!("templates/{name}"))?;
-        let included =
-            format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/templates/\", {name:?}))");
+    let mut paths = Vec::new();
+    files("templates", &mut paths)?;
+    paths.sort();
+    let mut list = format!("static ALL: [Template; {}] = [\n", paths.len());
+    for path in paths {
+        let text = fs::read_to_string(&path)?;
+        let name = path.strip_prefix("templates/").unwrap_or(&path);
+        let included = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", {path:?}))");
         let fixed = fixed_block(&text).map(|block| {
             let sha256: [u8; 32] = Sha256::digest(text).into();
-            format!("Some(Fixed {{ block: {block:?}, sha256: {sha256:?} }})")
+            format!("Some(Fixed {{ name: {name:?}, block: {block:?}, sha256: {sha256:?} }})")
         });
         let fixed = fixed.as_deref().unwrap_or("None");
         writeln!(list, "Template::new({name:?}, {included}, {fixed}),")?;
@@ -46,15 +46,15 @@ fn list_templates() -> Result<()> {
     Ok(fs::write(Path::new(&var("OUT_DIR")?).join("templates.rs"), list)?)
 }
 
-/// The names of all files in `folder` and below, each with `before` before it.
-fn names_in(folder: &str, before: &str, names: &mut Vec<String>) -> Result<()> {
+/// Adds the paths of all files in `folder` and below.
+fn files(folder: &str, paths: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().into_string().map_err(|_| "a template's name is not UTF-8")?;
         let path = format!("{folder}/{name}");
         if Path::new(&path).is_dir() {
-            names_in(&path, &format!("{before}{name}/"), names)?;
+            files(&path, paths)?;
         } else {
-            names.push(format!("{before}{name}"));
+            paths.push(path);
         }
     }
     Ok(())

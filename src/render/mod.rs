@@ -193,7 +193,7 @@ fn indented(text: &str, by: usize) -> String {
 /// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
     Ok(Value::from_safe_string(match templates::fixed(name) {
-        Some(_) => text::mark(name),
+        Some(file) => text::mark(file),
         None => escape::yaml_block(&filled(state, name)?, literal::INDENT),
     }))
 }

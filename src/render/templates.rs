@@ -8,14 +8,16 @@ pub(super) struct Template {
     /// Its path below `templates/`.
     pub(super) name: &'static str,
     pub(super) text: &'static str,
-    /// If there are no values in it: what it is in every instance.
+    /// If there are no values in it.
     pub(super) fixed: Option<Fixed>,
     used: AtomicBool,
 }
 
-/// What is known of a file without values.
-#[derive(Debug)]
+/// What is known of a file without values, the same in every instance.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fixed {
+    /// The template's name.
+    pub(super) name: &'static str,
     /// The file as it stands in a `ConfigMap`.
     pub(super) block: &'static str,
     /// Of its text.
@@ -66,7 +68,7 @@ mod tests {
     fn a_file_without_values_is_its_template() {
         let all: Vec<_> = ALL.iter().filter_map(|it| Some((it.text, it.fixed.as_ref()?))).collect();
         assert!(all.len() > 30);
-        for (text, Fixed { block, sha256 }) in all {
+        for (text, Fixed { block, sha256, .. }) in all {
             assert_eq!(Sha256::digest(text)[..], sha256[..]);
             let read: Value = serde_yaml::from_str(&format!("data:\n  a: {block}\n  b: c\n")).unwrap();
             assert_eq!(read, json!({"data": {"a": text, "b": "c"}}));

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::templates;
+use super::templates::{self, Fixed};
 
 /// What begins and ends the mark that a template leaves where a file without values goes. No kind of file can have it
 /// from a value (see [`escape`](super::escape)).
 const MARK: char = '\0';
 
-/// What a template leaves where the file `name` goes.
-pub(super) fn mark(name: &str) -> String {
-    format!("{MARK}{name}{MARK}")
+/// What a template leaves where `file` goes.
+pub(super) fn mark(file: &Fixed) -> String {
+    format!("{MARK}{}{MARK}", file.name)
 }
 
 /// A text that was rendered.
@@ -21,11 +21,7 @@ pub struct Text(Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Filled(String),
-    /// A file without values, the same in every instance.
-    Fixed {
-        name: &'static str,
-        block: &'static str,
-    },
+    Fixed(&'static Fixed),
 }
 
 impl Text {
@@ -34,12 +30,9 @@ impl Text {
         if !rendered.contains(MARK) {
             return rendered.into();
         }
-        let fixed = |part| {
-            let file = templates::find(part)?;
-            Some(Part::Fixed { name: file.name, block: file.fixed.as_ref()?.block })
-        };
-        let parts = rendered.split(MARK).enumerate().map(|(number, part)| {
-            fixed(part).filter(|_| number % 2 == 1).unwrap_or_else(|| Part::Filled(part.to_owned()))
+        let parts = rendered.split(MARK).enumerate().map(|(number, part)| match templates::fixed(part) {
+            Some(fixed) if number % 2 == 1 => Part::Fixed(fixed),
+            _ => Part::Filled(part.to_owned()),
         });
         Self(parts.collect())
     }
@@ -48,7 +41,7 @@ impl Text {
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|part| match part {
             Part::Filled(text) => text.as_str(),
-            Part::Fixed { block, .. } => block,
+            Part::Fixed(fixed) => fixed.block,
         })
     }
 
@@ -60,7 +53,7 @@ impl Text {
         }
         let parts = self.0.iter().map(|part| match part {
             Part::Filled(text) => text.as_str(),
-            Part::Fixed { name, .. } => name,
+            Part::Fixed(fixed) => fixed.name,
         });
         parts.collect()
     }
@@ -86,8 +79,9 @@ mod tests {
     /// What is true of an outline is true of the text: both are strings, and this is the one that is meant.
     #[test]
     fn a_file_stands_where_its_mark_was() {
-        let text = Text::of_template(format!("data:\n  a: {}\n  b: c\n", mark("q2/tend.py")));
-        let block = templates::fixed("q2/tend.py").unwrap().block;
+        let file = templates::fixed("q2/tend.py").unwrap();
+        let text = Text::of_template(format!("data:\n  a: {}\n  b: c\n", mark(file)));
+        let block = file.block;
         assert_eq!(text.to_string(), format!("data:\n  a: {block}\n  b: c\n"));
         assert_eq!(text.outline(), "data:\n  a: q2/tend.py\n  b: c\n");
     }
