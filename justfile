@@ -3,25 +3,32 @@
 default:
     @just --list
 
-# Format, lints, tests, speed, licences: all that needs no cluster
-check: fmt lint test instructions deny
+# Format, lints, tests, licences: all that needs no cluster
+check: fmt lint test deny
 
 # Is the code formatted?
 fmt:
     cargo fmt --check
 
-# Clippy with the lints of Cargo.toml, and the documentation's links
+# Clippy with the lints of Cargo.toml, with `pgk drill` and without, and the documentation's links
 lint:
     cargo clippy --locked --all-targets -- --deny warnings
+    cargo clippy --locked --all-targets --no-default-features -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --quiet
 
+# PGK_TRY_ALL=1 makes an error of a tool that is missing; else the last lines say what was not tried for that.
+#
 # Unit tests, snapshots, errors, hostile values, shellcheck, tp8/
 test:
     cargo test --locked
 
-# Does pgk take more than a tenth more instructions than benches/instructions.txt says? Needs valgrind
-instructions *arguments:
-    benches/instructions.py {{arguments}}
+# FOLDER has that server's initdb, postgres, psql and pg_config. With PGK_POSTGRES_17 and PGK_POSTGRES_18 set to such folders,
+# `cargo test --test catalogue` compares.
+#
+# Make the catalogue of a version's parameters again, from a server
+catalogue version folder:
+    python3 src/postgres/catalogue.py {{folder}} >target/catalogue.tsv
+    mv target/catalogue.tsv src/postgres/{{version}}.tsv
 
 # Licences and sources of the dependencies
 deny:
@@ -52,71 +59,120 @@ judge:
     done <<<"$refuted"
     echo "$(wc -l <<<"$all") answers, $(wc -l <<<"$findings") findings, all refuted"
 
-# The nodes have the image of tp8/Q2/Containerfile. PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE, PGK_NODE_CUT
-# and PGK_NODE_HEAL are the commands that take nodes away and give them back, with {node} for the name;
-# PGK_NODE_PART cuts {node} from {others} alone, PGK_CONTAINER_KILL kills {container} on {node}, PGK_API_OFF and
-# PGK_API_ON make the API server hang and go on; tests/archive.rs says what PGK_S3 is. What has no command is
-# skipped.
+# The nodes have the image of tp8/Q2/Containerfile. These are the commands that break the cluster and make it whole
+# again, with {node} for a node's name:
+#   PGK_NODE_OFF, PGK_NODE_ON, PGK_NODE_DELETE  power it off, start it again, take it away with its disk
+#   PGK_NODE_CUT, PGK_NODE_HEAL                 cut it from the network, connect it again
+#   PGK_NODE_CUT_PEERS, PGK_NODE_CUT_API        cut it from {others} alone, from the API server alone
+#   PGK_CONTAINER_KILL                          kill {container} on it
+#   PGK_API_OFF, PGK_API_ON                     the API server hangs, goes on
+#   PGK_S3, PGK_S3_OFF, PGK_S3_ON               print how S3 is reached (tests/cluster/archive.rs), take it away, and back
+# PGK_POWER_CUT_LOSES is set where a node that is powered off loses what it had not synced. What is not set fails the tests that
+# need it, but for those whose names PGK_ALLOW_UNTRIED has: of these, the run says "not tried". How long an outage may be follows
+# from docs/proof/medians.json; with PGK_MEASURE=1 it may be of any length, to be measured.
 #
-# The cluster tests, on the cluster of KUBECONFIG
-cluster:
-    cargo test --locked --test cluster --test apply --test changes --test drill --test promote --test restore --test archive -- --nocapture --test-threads 1
+# The cluster tests (or those whose names contain FILTER), on the cluster of KUBECONFIG
+cluster *filter:
+    cargo test --locked --test cluster -- --ignored --nocapture --test-threads 1 --skip long:: {{filter}}
 
-# The cluster tests several times over; what they measured goes to docs/proof/q1.txt
-measure times="3":
+# What these measurements print is shown and kept whole by measure/record.py, in a new file in docs/proof/runs each time, also when
+# they fail. `just figures` makes the tables of it. PGK_LAB, if it is set, is kept as what the cluster was begun with (`up 3 8G`).
+#
+# The cluster tests (or those whose names contain FILTER) several times over, all of them also when one fails
+measure times="3" *filter:
     #!/usr/bin/env bash
     set -euo pipefail
-    {
-        . measure/common.sh
-        heading "just measure {{times}}"
-        for ((run = 1; run <= {{times}}; run++)); do
-            echo "## run $run"
-            just cluster 2>&1 | tee /dev/stderr | grep -oE '[a-z_]+: .*[0-9] (s|ms).*|^test result.*' || true
-        done
-    } >docs/proof/q1.txt
+    status=0
+    for ((run = 1; run <= {{times}}; run++)); do
+        PGK_MEASURE=1 measure/record.py cluster just cluster {{filter}} || status=1
+    done
+    exit $status
+
+# With the commands of `just cluster`. What is no part of CI, as it takes long.
+#
+# The promises of tests/cluster/long.rs (or the tests whose names begin with FILTER)
+long *filter:
+    PGK_MEASURE=1 measure/record.py long cargo test --locked --test cluster -- --ignored --nocapture --test-threads 1 long::{{filter}}
 
 # With the commands of `just cluster`. `random` adds so many events at random; what is left of the arguments
 # are settings (KEY=VALUE).
 #
-# Every failure of the primary (q2 or q3) so many times; the tables go to docs/proof/q2.txt or q3-failures.txt
+# PGK_BULK=1 has a writer of some megabytes a transaction, too; the figures are then those of a variant of its own.
+#
+# Every failure of the primary (q2 or q3) so many times
 failures scenario="q2" times="5" all_off="2" random="0" *settings="":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/failures.sh {{scenario}} {{times}} {{all_off}} {{random}} {{settings}} | tee docs/proof/{{scenario}}-failures.txt
+    measure/record.py failures-{{scenario}} bash measure/failures.sh {{scenario}} {{times}} {{all_off}} {{random}} {{settings}}
 
-# The same for Q2 by restore, after a volume that is lost with so much data on it; to docs/proof/q2-restore.txt
+# PGK_BULK: see there.
+#
+# The same for Q2 by restore, after a volume that is lost with so much data on it
 restore gigabytes="1" random="30" *events="":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/restore.sh {{gigabytes}} {{random}} {{events}} | tee docs/proof/q2-restore.txt
+    measure/record.py restore bash measure/restore.sh {{gigabytes}} {{random}} {{events}}
 
 # PGK_S3 and the like: see there.
 #
-# What Q3 is to survive, to docs/proof/q3.txt
+# What Q3 is to survive, row by row
 measure-q3 *rows="all":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/q3.sh {{rows}} | tee docs/proof/q3.txt
+    measure/record.py q3 bash measure/q3.sh {{rows}}
 
-# What a backup and a restore take, against pg_basebackup, to docs/proof/backup.txt
+# Besides the commands of `just cluster`:
+#   PGK_NODE_FREEZE, PGK_NODE_THAW   the volumes of {node} hang, and go on
+#   PGK_NODE_GROW                    they become {size} GB large
+#   PGK_NODE_SLOW, PGK_NODE_FAST     what {node} sends takes 250 ms longer, and no longer does
+#   PGK_NODE_POSTGRES                prints how many processes of {node} match `postgres -D`
+#
+# What happened to other people's databases, row by row
+incidents *rows="all":
+    measure/record.py incidents bash measure/incidents.sh {{rows}}
+
+# What the store of Q2 by restore is to survive, row by row
+store *rows="all":
+    measure/record.py store bash measure/store.sh {{rows}}
+
+# Where the seconds of a lost node go, in Q2, so many times (node-off or node-cut)
+timeline times="10" event="node-off":
+    measure/record.py timeline bash measure/timeline.sh {{times}} {{event}}
+
+# Q1's readers while a replica's node is off, so many times
+readers times="3":
+    measure/record.py readers bash measure/readers.sh {{times}}
+
+# Each command of shell in the READMEs under tp8/, in its order, as a reader pastes it (or of those folders)
+readme *folders:
+    measure/record.py readme python3 measure/readme.py {{folders}}
+
+# What pgk promises that needs no cluster, and takes too long for `just test` (rows: builds, full-disk, others)
+pgk *rows="all":
+    measure/record.py pgk bash measure/pgk.sh {{rows}}
+
+# The nodes need room for three times the data.
+#
+# Q3 with a large database under a steady load of 10 MB of WAL a second
+large gigabytes="10":
+    measure/record.py large bash measure/large.sh {{gigabytes}}
+
+# What a backup and a restore take, against pg_basebackup
 backup gigabytes="2":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/backup.sh {{gigabytes}} | tee docs/proof/backup.txt
+    measure/record.py backup bash measure/backup.sh {{gigabytes}}
 
 # PGK_NODE_LOSSY is the command that makes {node} lose packets.
 #
 # Q2 with starved CPUs, lost packets and a hanging API server: no failover may come of it
 stress-q2 minutes="20":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/stress.sh {{minutes}} | tee docs/proof/q2-stress.txt
+    measure/record.py stress-q2 bash measure/stress.sh {{minutes}}
 
-# What replication costs, to docs/proof/pgbench.txt
+# What replication costs
 pgbench seconds="30":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    bash measure/pgbench.sh {{seconds}} | tee docs/proof/pgbench.txt
+    measure/record.py pgbench bash measure/pgbench.sh {{seconds}}
+
+# What the sizing of PostgreSQL's parameters gives, in so many runs of so many seconds without and with it
+sizing seconds="60" times="3":
+    measure/record.py sizing bash measure/sizing.sh {{seconds}} {{times}}
+
+# Make the tables and figures of docs/proof and of the READMEs from docs/proof/runs, and tp8/ again (`just figures --check`: are they?)
+figures *arguments:
+    measure/figures.py {{arguments}}
+    {{ if arguments == "" { "just tp8" } else { "" } }}
 
 # A binary that needs nothing of the machine it runs on, and runs on any Linux (x86-64; it takes `musl-gcc`, of the package musl-tools)
 static:
@@ -125,11 +181,11 @@ static:
 
 # Render tp8/ again
 tp8:
-    cargo run --locked --quiet -- gen q1 -o tp8/Q1
-    cargo run --locked --quiet -- gen q2 -o tp8/Q2
-    cargo run --locked --quiet -- gen q2 --strategy restore -o tp8/Q2/restore
-    cargo run --locked --quiet -- gen q3 -o tp8/Q3
-    cargo run --locked --quiet -- gen q3 -f examples/q3-s3.yaml -o tp8/Q3/s3
+    cargo run --locked --quiet -- gen q1 --force -o tp8/Q1
+    cargo run --locked --quiet -- gen q2 --force -o tp8/Q2
+    cargo run --locked --quiet -- gen q2 --strategy restore --force -o tp8/Q2/restore
+    cargo run --locked --quiet -- gen q3 --force -o tp8/Q3
+    cargo run --locked --quiet -- gen q3 -f examples/q3-s3.yaml --force -o tp8/Q3/s3
 
 # It takes a nightly toolchain and `cargo install cargo-fuzz`. What it finds is in fuzz/artifacts/TARGET, what it learnt in
 # fuzz/corpus/TARGET.
@@ -147,6 +203,16 @@ fuzz target seconds="600":
     cargo +nightly fuzz run --sanitizer none {{target}} fuzz/corpus/{{target}} "${seeds[@]}" -- \
         -max_total_time={{seconds}} -max_len=16384 -timeout=10 -rss_limit_mb=2048
 
-# Take what pgk prints now for right: snapshots and tp8/
-accept: tp8
-    INSTA_UPDATE=always cargo test --locked --test snapshots --test errors --test secret --test settings
+# Write the examples of all defaults again
+examples:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked --quiet
+    for scenario in q1 q2 q3; do
+        rm -f "examples/$scenario.yaml" examples/pgk.schema.json
+        target/debug/pgk init "$scenario" -o "examples/$scenario.yaml"
+    done
+
+# Take what pgk prints now for right: snapshots, examples and tp8/
+accept: tp8 examples
+    INSTA_UPDATE=always cargo test --locked --test snapshots --test errors --test secret --test settings --test check --test diff --test graph --test instances

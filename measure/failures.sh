@@ -6,14 +6,23 @@ set -euo pipefail
 scenario=$1 times=$2 all_off=$3 random=$4
 shift 4
 
+# What the figures are of: the scenario, and what of it is not the default.
+variant=$scenario
+for setting in "$@"; do
+	case $setting in
+		q2.strategy=* | q2.dcs=*) variant+=-${setting#*=} ;;
+		*) variant+=-${setting##*.} ;;
+	esac
+done
+[ -z "${PGK_BULK:-}" ] || variant+=-bulk
 namespace=pgk-measure-$$ plan=$work/plan.yaml
-heading "just failures $scenario $times $all_off $random $*"
 instance "$scenario" "$@"
+nodes=$(kubectl get nodes --no-headers | wc -l)
 
 # planned TIME: a drill of the plan on stdin, with nodes that are away for at most TIME
 planned() {
 	cat >"$plan"
-	drill "$plan" --node-on-after "$1"
+	drill "$variant" "$plan" --node-on-after "$1"
 }
 # steps COUNT EVENT...: a plan of these events
 steps() { local count=$1; shift; printf -- "- {event: %s, repeat: $count}\n" "$@"; }
@@ -22,6 +31,8 @@ steps() { local count=$1; shift; printf -- "- {event: %s, repeat: $count}\n" "$@
 # first are given a new volume, and so a node of their own. (The primary comes first.)
 spread() {
 	local name node seen=' '
+	# One that is not back yet would take none of them.
+	within 300 'every node' nodes_are "$nodes"
 	while read -r name node; do
 		case $seen in
 			*" $node "*)
@@ -37,6 +48,7 @@ spread() {
 	# Whoever reads the tables must know what the next machine takes with it.
 	echo "members are at: $(places | paste -sd ',')" >&2
 }
+nodes_are() { [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" = "$1" ]; }
 places() {
 	k get pods --selector cluster-name --sort-by '{.metadata.labels.role}' \
 		--output 'jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{"\n"}{end}'
@@ -57,7 +69,7 @@ each() {
 	done
 }
 
-events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut)
+events=(switchover pod-delete pod-force postgres-kill container-kill volume-delete node-off node-cut node-cut-peers node-cut-api)
 if [ "$times" -gt 0 ]; then
 	steps "$times" "${events[@]}" | planned 20s
 	for ((i = 0; i < times; i++)); do each node-delete; done

@@ -12,34 +12,20 @@ rows=(lost-posix lost-s3 lost-endpoints objects-gone one-volume point-in-time se
 
 away=''
 repair() { [ -z "$away" ] || store_back; }
-heading "just measure-q3 $*"
+
+# What may be lost, in milliseconds: q3.archive-timeout, a minute, and the time to send a file
+loss=70000
 
 # ------------------------------------------------------------------ what the rows are made of
 
-say() { printf '%-22s %s\n' "$row" "$*"; }
-fail() { say "FAILED: $*"; exit 1; }
 store_away() { away=yes; sh -c "$PGK_S3_OFF"; }
 store_back() { away=''; sh -c "$PGK_S3_ON"; }
-
-# on_s3 PATH: a configuration whose archive is in the S3 store, in that folder
-on_s3() {
-	local S3_ENDPOINT S3_BUCKET S3_REGION S3_KEY S3_SECRET S3_CA
-	# shellcheck disable=SC2154 # they are what the command prints
-	eval "$(sh -c "$PGK_S3")"
-	export AWS_ACCESS_KEY_ID=$S3_KEY AWS_SECRET_ACCESS_KEY=$S3_SECRET
-	config=$work/s3.yaml
-	{
-		printf 'q3:\n  repos: [s3]\n  path: /%s\n  s3:\n' "$1"
-		printf '    %s: %s\n' endpoint "$S3_ENDPOINT" bucket "$S3_BUCKET" region "$S3_REGION" uri-style path
-		printf '    ca: |\n'
-		sed 's/^/      /' "$S3_CA"
-	} >"$config"
-}
 
 # begin KIND SETTING...: an instance for this row with a table, and its first backup
 begin() {
 	local kind=$1
 	shift
+	measuring="q3 $row"
 	namespace=pgk-$row-$$
 	config='' secrets=''
 	[ "$kind" != s3 ] || on_s3 "$namespace"
@@ -49,40 +35,14 @@ begin() {
 	create_written
 	within 120 'the first backup' backups_are 1
 }
-end() { k delete pods,persistentvolumeclaims --all --grace-period=1 --wait=false >/dev/null; kubectl delete namespace "$namespace" --wait=false >/dev/null; namespace=''; }
 apply() { $pgk gen q3 ${config:+"--file=$config"} "${@/#/--set=}" | k apply -f - >/dev/null; }
 
-backups_are() { [ "$(in_primary pgbackrest info --output=json | grep -o '"label"' | wc -l)" -ge "$1" ]; }
-# switched FILE: that WAL file is in the archive
-switched() {
-	local newest
-	newest=$(sql 'SELECT last_archived_wal FROM pg_stat_archiver') && [[ ! $newest < $1 ]]
-}
-# switch: every row that is there is in the archive
-switch() { within 90 'the WAL in the archive' switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal() - 1)')"; }
-streaming() { [ "$(sql "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'pg-_'")" = "$1" ]; }
 
-# destroy POD...: the volumes of these members, and the pods themselves, at once. All that runs in them is killed
-# first, with PGK_CONTAINER_KILL: a PostgreSQL that is still asked to stop archives what it has.
-destroy() {
-	local pod node container
-	for pod in "$@"; do
-		read -r node container < <(k get pod "$pod" --output 'jsonpath={.spec.nodeName} {.status.containerStatuses[?(@.name=="postgres")].containerID}{"\n"}')
-		on_node "${PGK_CONTAINER_KILL//\{container\}/${container#*://}}" "$node" &
-	done
-	wait
-	k delete pvc "${@/#/data-}" --wait=false >/dev/null
-	k delete pod "$@" --grace-period=0 --force >/dev/null 2>&1
-}
-# last_words CRONJOB: runs it now, and sets `said` to its last line
-last_words() {
-	job "$1"
-	said=${said##*$'\n'}
-}
 restore_test() {
+	measuring="q3 $row restore-test"
 	last_words pg-restore-test
 	[[ $said = 'restore test: passed'* ]] || fail "$said"
-	say "$said"
+	figure "said=$said"
 }
 
 # ------------------------------------------------------------------ the rows
@@ -92,25 +52,27 @@ everything_lost() { # KIND SETTING...
 	begin "$@"
 	writer
 	sleep 20
-	local began
+	local began primary
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	stop_writer
 	within 180 'a primary' serves
-	took=$(since "$began")
-	lost
-	say "all pods and volumes lost under load: a primary after $took s; $lost"
+	primary=$(since "$began")
+	count_lost
+	at_most 'the last commits lost' "$loss_window_ms" $loss
+	figure "primary_ms=$primary" "acknowledged=$acknowledged" "lost=$lost" "loss_window_ms=$loss_window_ms"
+	measuring="q3 $row switched"
 	within 180 'the replicas' streaming 2
 	writer
 	sleep 5
 	stop_writer
-	switch
+	switch 90
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	within 180 'a primary' serves
-	took=$(since "$began")
+	primary=$(since "$began")
 	none_lost
-	say "the same once the WAL was switched: a primary after $took s; $lost"
+	figure "primary_ms=$primary" "acknowledged=$acknowledged" "lost=$lost"
 	within 180 'the replicas' streaming 2
 	restore_test
 	end
@@ -125,45 +87,51 @@ objects-gone() {
 	writer
 	sleep 5
 	stop_writer
-	switch
+	switch 90
 	kubectl delete namespace "$namespace" >/dev/null
-	local began
+	local began well
 	began=$(now)
 	instance q3
 	within 180 'a primary' serves
-	took=$(since "$began")
+	well=$(since "$began")
 	none_lost
-	say "the namespace deleted, applied again: every member ready after $took s; $lost"
+	figure "full_strength_ms=$well" "acknowledged=$acknowledged" "lost=$lost"
 	end
 }
 
 # 3: one member's volume is left: of the synchronous standby, and of another
 one-volume() {
 	begin posix
-	local sync primary other began
-	writer
+	local sync primary other began took left
 	for which in sync other; do
+		measuring="q3 $row $which"
 		within 180 'the replicas' streaming 2
+		writer
 		sync=$(sql "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync'")
 		primary=$(primary .metadata.name)
 		other=$(printf '%s\n' pg-0 pg-1 pg-2 | grep -vx -e "$sync" -e "$primary")
 		sleep 10
-		if [ $which = sync ]; then destroy "$primary" "$other"; else destroy "$primary" "$sync"; fi
+		if [ $which = sync ]; then left=$sync; else left=$other; fi
+		# shellcheck disable=SC2046 # a word each
+		destroy $(printf '%s\n' pg-0 pg-1 pg-2 | grep -vx "$left")
 		began=$(now)
 		sleep 5
 		within 180 'a primary' serves
-		say "all volumes lost but the $which replica's: $(primary .metadata.name) leads ($sync was synchronous, $other not), seen after $(since "$began") s"
+		took=$(since "$began")
+		[ "$(primary .metadata.name)" = "$left" ] || fail "$(primary .metadata.name) leads, and the volume of $left was left"
+		stop_writer
+		# The other one may lack the last commits, and the archive has what is older.
+		if [ $which = sync ]; then none_lost; else count_lost; fi
+		at_most 'the last commits lost' "$loss_window_ms" $loss
+		figure "primary_ms=$took" "acknowledged=$acknowledged" "lost=$lost" "loss_window_ms=$loss_window_ms"
 	done
-	stop_writer
-	lost
-	say "$lost"
 	end
 }
 
 # 5: to a point in time
 point-in-time() {
 	begin s3
-	local target before began
+	local target before began primary later
 	writer
 	sleep 5
 	stop_writer
@@ -171,26 +139,31 @@ point-in-time() {
 	target=$(sql 'SELECT clock_timestamp()')
 	sleep 1
 	sql 'INSERT INTO written SELECT 1000000 + i FROM generate_series(1, 1000) i'
-	switch
+	switch 90
 	apply "q3.restore.target.time=$target"
 	destroy pg-0 pg-1 pg-2
 	began=$(now)
 	within 180 'a primary' serves
-	took=$(since "$began")
+	primary=$(since "$began")
 	none_lost
-	say "restored to $target: a primary after $took s; $lost, $(sql 'SELECT count(*) FROM written WHERE n > 1000000') of 1000 later ones there"
+	later=$(sql 'SELECT count(*) FROM written WHERE n > 1000000')
+	[ "$later" = 0 ] || fail "$later rows are later than the point in time"
 	[ "$(sql 'SELECT count(*) FROM written')" = "$before" ] || fail 'other rows than those before the point in time'
+	figure "primary_ms=$primary" "acknowledged=$acknowledged" "lost=$lost" "later=$later"
+	measuring="q3 $row again"
 	within 180 'the replicas' streaming 2
 	sql 'INSERT INTO written VALUES (2000000)'
-	switch
+	switch 90
 	within 180 'a backup of the restored cluster' backups_are 2
 	apply "q3.restore.target.time=$target"
 	sleep 10
 	[ "$(sql 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'applied again, it was restored again'
 	destroy pg-0 pg-1 pg-2
+	began=$(now)
 	within 180 'a primary' serves
+	primary=$(since "$began")
 	[ "$(sql 'SELECT count(*) FROM written WHERE n = 2000000')" = 1 ] || fail 'everything lost again: restored to the former point in time'
-	say 'applied again: nothing restored; everything lost again: back with the row written since'
+	figure "primary_ms=$primary"
 	end
 }
 
@@ -201,7 +174,7 @@ second-system() {
 	writer
 	sleep 3
 	stop_writer
-	switch
+	switch 90
 	in_primary pgbackrest info >"$work/info"
 	namespace=pgk-$row-2-$$ secrets=$work/secrets.yaml
 	# It has a database of its own before the repository is the other's: a cluster that is begun on an archive
@@ -212,13 +185,12 @@ second-system() {
 	apply
 	within 180 'a line about the stanza' stanza_is_refused
 	line=$(k logs "$(primary .metadata.name)" --container postgres | grep -m 1 'another database system')
-	say "the second says: ${line#* pgk: }"
 	sql 'CREATE TABLE x (); SELECT pg_switch_wal()' >/dev/null
 	sleep 20
 	end
 	namespace=$first
 	in_primary pgbackrest info | diff "$work/info" - >&2 || fail "what the repository holds has changed"
-	say "what the repository holds is as before"
+	figure "said=${line#* pgk: }"
 	restore_test
 	end
 }
@@ -227,18 +199,20 @@ stanza_is_refused() { k logs "$(primary .metadata.name)" --container postgres | 
 # 7: the primary fails while a backup is running
 backup-and-failover() {
 	begin posix
-	local job=now-full
+	local job=now-full attempts
 	in_primary pgbench -iqs 40 app 2>/dev/null
 	k create job $job --from=cronjob/pg-backup-full >/dev/null
 	within 60 'the running backup' backup_runs
-	k delete pod "$(primary .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
+	delete_by_force "$(primary .metadata.name)"
 	sleep 3
 	within 60 'another primary' serves
 	within 400 "the end of $job" job_is_over $job
-	say "the job whose primary failed: $(k get job/$job --output 'jsonpath={.status.failed} attempts failed, {.status.succeeded} succeeded')"
+	[ "$(k get job/$job --output 'jsonpath={.status.succeeded}')" = 1 ] || fail 'the backup was not made, by a second attempt either'
+	attempts=$(k get job/$job --output 'jsonpath={.status.failed}')
 	within 180 'the replicas' streaming 2
 	last_words pg-backup-full
-	say "the next one: $said"
+	[ "$said" = 'backup done in every repository' ] || fail "the next backup: $said"
+	figure "failed_attempts=${attempts:-0}"
 	restore_test
 	end
 }
@@ -249,33 +223,41 @@ flipped-byte() {
 	begin posix
 	in_primary pgbench -iqs 5 app 2>/dev/null
 	last_words pg-backup-full
-	say "before: $said"
+	[ "$said" = 'backup done in every repository' ] || fail "the backup: $said"
 	restore_test
-	k exec pg-repo-0 -- bash -euc "$(<measure/flip-a-bit.sh)"
+	measuring="q3 $row"
+	flipped=$(k exec pg-repo-0 -- bash -euc "$(<measure/flip-a-bit.sh)")
 	last_words pg-restore-test
-	case $said in *FAILED*) say "after: $said" ;; *) fail "a flipped byte went unnoticed: $said" ;; esac
+	[[ $said = *FAILED* ]] || fail "a flipped byte went unnoticed: $said"
+	[[ $said = *"'$flipped'"* ]] || fail "$flipped is not named: $said"
+	figure "said=$said"
 	end
 }
 
 # 4: the store is away: under load, during a failover, during a bootstrap
 store-away() {
 	begin s3
-	local began
+	local began primary condition again gap
 	writer
 	sleep 5
 	store_away
 	sleep 90
-	k delete pod "$(primary .metadata.name)" --grace-period=0 --force >/dev/null 2>&1
+	delete_by_force "$(primary .metadata.name)"
 	sleep 90
-	say "while the store is away: $(k get pod "$(primary .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].message}')"
+	condition=$(archiving .status)
+	[ "$condition" = False ] || fail "the store is away, and the condition pgk/archiving is '$condition'"
+	condition=$(archiving .message)
 	store_back
 	began=$(now)
 	within 300 'archiving again' archives
-	say "3 minutes without the store, and a failover in their midst: archiving again $(since "$began") s after it came back"
+	again=$(since "$began")
 	stop_writer
 	none_lost
-	say "longest time without a commit: $(longest_gap); $lost"
-	switch
+	gap=$(longest_gap)
+	at_most 'without a commit' "$gap" 10000
+	figure "write_ms=$gap" "acknowledged=$acknowledged" "lost=$lost" "archiving_again_ms=$again" "said=$condition"
+	measuring="q3 $row everything-lost"
+	switch 90
 	store_away
 	destroy pg-0 pg-1 pg-2
 	within 120 'a line about the wait' waits_for_the_store
@@ -284,22 +266,20 @@ store-away() {
 	store_back
 	began=$(now)
 	within 180 'a primary' serves
-	took=$(since "$began")
+	primary=$(since "$began")
 	none_lost
-	say "everything lost while the store is away: it waits; a primary $took s after the store came back; $lost"
+	figure "primary_ms=$primary" "acknowledged=$acknowledged" "lost=$lost"
 	end
 }
-archives() { [ "$(k get pod "$(primary .metadata.name)" --output 'jsonpath={.status.conditions[?(@.type=="pgk/archiving")].status}')" = True ] && switch_now; }
-switch_now() { switched "$(sql 'SELECT pg_walfile_name(pg_switch_wal() - 1)')"; }
 waits_for_the_store() { k logs pg-0 --container postgres | grep 'pgk: waiting, and making no new database'; }
 
 # 2: the whole Kubernetes cluster is lost under load; 1 GB of data in the store
 cluster-gone() {
 	begin s3
-	local began
+	local began primary size
 	in_primary pgbench -iqs 70 app 2>/dev/null
 	last_words pg-backup-full
-	say "$said"
+	[ "$said" = 'backup done in every repository' ] || fail "the backup: $said"
 	writer
 	sleep 100
 	k logs writer >"$work/acknowledged"
@@ -310,11 +290,13 @@ cluster-gone() {
 	k create -f "$secrets" >/dev/null
 	apply
 	within 300 'a primary' serves
-	took=$(since "$began")
-	lost
-	say "another Kubernetes cluster, $(sql 'SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database'): a primary $took s after the apply; $lost"
+	primary=$(since "$began")
+	count_lost
+	at_most 'the last commits lost' "$loss_window_ms" $loss
+	size=$(sql 'SELECT sum(pg_database_size(oid)) / 1024 / 1024 FROM pg_database')
 	within 300 'the replicas' streaming 2
-	say "every member streaming after $(since "$began") s"
+	figure "megabytes=${size%.*}" "primary_ms=$primary" "full_strength_ms=$(since "$began")" \
+		"acknowledged=$acknowledged" "lost=$lost" "loss_window_ms=$loss_window_ms"
 	end
 }
 

@@ -12,13 +12,13 @@ repair() {
 	sh -c "$PGK_API_ON" || true
 	for node in "${nodes[@]}"; do on_node "$PGK_NODE_HEAL" "$node" || true; done
 }
-heading "just stress-q2 $minutes"
 instance q2
+measuring='q2 stress'
 state() {
-	sql "SELECT 'primary ' || current_setting('cluster_name') || ', started ' || pg_postmaster_start_time()
-		|| ', timeline ' || timeline_id FROM pg_control_checkpoint()"
+	echo "primary $(primary .metadata.name), $(sql "SELECT 'started ' || pg_postmaster_start_time() || ', timeline ' || timeline_id
+		FROM pg_control_checkpoint()")"
 }
-sql 'CREATE TABLE written (n bigserial PRIMARY KEY); ALTER TABLE written OWNER TO app'
+sql 'CREATE TABLE written (n bigserial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp()); ALTER TABLE written OWNER TO app'
 before=$(state)
 
 # On every node four loops that Kubernetes grants ten times the CPU that a member asks for.
@@ -45,8 +45,12 @@ done
 k wait pod/writer --for jsonpath='{.status.phase}'=Succeeded --timeout 120s >/dev/null
 k delete pod --grace-period 1 "${nodes[@]/#/hog-}" >/dev/null
 after=$(state)
-written=$(k logs writer | sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p')
-echo "before: $before"
-echo "after:  $after"
-echo "$written inserts acknowledged, $(sql 'SELECT count(*) FROM written') rows kept"
-[ "$before" = "$after" ] || fail "the primary was restarted or replaced"
+echo "# before: $before"
+echo "# after:  $after"
+[ "$before" = "$after" ] || fail "the primary was restarted or replaced: before, $before; after, $after"
+acknowledged=$(k logs writer | sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p')
+kept=$(sql 'SELECT count(*) FROM written')
+[ "${acknowledged:-0}" -gt 0 ] || fail 'nothing was written'
+[ "$kept" = "$acknowledged" ] || fail "$acknowledged inserts acknowledged, $kept rows kept"
+gap=$(sql 'SELECT round(1000 * extract(epoch FROM max(gap))) FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM written) x')
+figure "minutes=$minutes" "acknowledged=$acknowledged" "kept=$kept" "asked=$((40 * 60 * minutes))" "longest_gap_ms=$gap"

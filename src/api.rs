@@ -1,5 +1,6 @@
 //! The API server of the current context.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +13,11 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 
 /// A client, and the namespace of the current context.
 pub(crate) async fn connect() -> anyhow::Result<(Client, String)> {
-    let mut config = Config::infer().await.context("no cluster: there is no usable kubeconfig")?;
+    let mut config = Config::infer().await.map_err(|error| {
+        // A cluster may be named in two places; a user has the kubeconfig, whose error says why it failed.
+        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        anyhow::anyhow!("no cluster: {why}")
+    })?;
     config.connect_timeout = Some(CALL);
     config.read_timeout = Some(6 * CALL);
     let namespace = config.default_namespace.clone();

@@ -1,16 +1,17 @@
 //! Every flag and its help.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Sources;
-use crate::scenario;
+use crate::config::{Scenario, Sources, settings};
 
 k8s_openapi::k8s_if_1_33! {
-    // Whoever chooses another API level in Cargo.toml is stopped by the compiler here, and says it here.
-    const VERSION: &str =
+    // With another API level in Cargo.toml, this does not compile: then change the text, too.
+    pub(crate) const VERSION: &str =
         concat!(env!("CARGO_PKG_VERSION"), " (manifests are checked against the API of Kubernetes v1.33)");
 }
 
@@ -42,15 +43,15 @@ pub enum Command {
     Gen(Gen),
     /// Print the Secrets with fresh random passwords, for `kubectl create -f -`.
     Secret(Secret),
-    /// Write a commented pgk.yaml to begin with, and the JSON Schema that editors check it by.
+    /// Write a commented pgk.yaml to begin with, and its JSON Schema for editors.
     Init(Init),
-    /// Say what a setting means, or list them all.
+    /// Explain a setting, or list them all.
     Explain(Explain),
     /// Print the JSON Schema of pgk.yaml.
     Schema,
-    /// Print what makes a shell complete pgk's arguments.
+    /// Print a shell's completion script.
     Completion(Completion),
-    /// Print a page of the manual, as `man` reads it.
+    /// Print a man page.
     Man(Man),
     /// Show what `pgk gen SCENARIO -o DIR` would change, and what of it cannot be applied in place.
     Diff(Diff),
@@ -67,21 +68,21 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = CONFIGURATION)]
 pub struct Gen {
-    /// The scenario: q1 is one primary and several read-only replicas that heal; q2 also a new primary when
-    /// the primary fails; q3 also an archive that everything is restored from when nothing else is left.
-    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
-    pub scenario: String,
+    /// The scenario. q1: one primary and several read-only replicas that heal; q2: also a new primary when the
+    /// primary fails; q3: also an archive, from which everything is restored when nothing else is left.
+    #[arg(value_parser = scenarios())]
+    pub scenario: Scenario,
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,
-    /// Write a folder of numbered files with a README, instead of a stream to stdout. For several instances, a folder
-    /// each in it, of the instance's name.
+    /// Write a folder of numbered files with a README, instead of a stream to stdout. Several instances get a
+    /// subfolder each, named after the instance.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Write into a folder that holds files of somebody else; those of the same name are replaced.
+    /// Write into a folder even if pgk did not write its files, or if they were edited; those of the same name are replaced.
     #[arg(long, requires = "output")]
     pub force: bool,
-    /// Put the Secret with fresh random passwords in front of the stream, for a try in one line.
+    /// Add the Secret with fresh random passwords to the stream, for a quick try in one line.
     #[arg(long, conflicts_with = "output")]
     pub with_secret: bool,
 }
@@ -89,10 +90,10 @@ pub struct Gen {
 /// Arguments of `pgk init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// The scenario that it is for.
-    #[arg(default_value = "q1", value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
-    pub scenario: String,
-    /// The file to write, never over one that is there; the schema goes beside it.
+    /// The scenario that the file is for.
+    #[arg(default_value = "q1", value_parser = scenarios())]
+    pub scenario: Scenario,
+    /// The file to write, never over an existing one; the schema is written next to it.
     #[arg(short, long, value_name = "FILE", default_value = "pgk.yaml")]
     pub output: PathBuf,
 }
@@ -101,6 +102,7 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// The setting, such as q2.durability, or a section, such as q3.s3. Without it, all are listed.
+    #[arg(hide_possible_values = true, value_parser = Words(keys))]
     pub key: Option<String>,
 }
 
@@ -116,7 +118,8 @@ pub struct Completion {
 #[derive(Debug, Args)]
 #[command(after_help = "For example: pgk man gen | man -l -")]
 pub struct Man {
-    /// The command that the page is about; without it, pgk as a whole.
+    /// The command that the page describes; without it, pgk as a whole.
+    #[arg(hide_possible_values = true, value_parser = Words(commands))]
     pub command: Option<String>,
 }
 
@@ -125,8 +128,8 @@ pub struct Man {
 #[command(after_help = DIFFERENCE)]
 pub struct Diff {
     /// The scenario.
-    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
-    pub scenario: String,
+    #[arg(value_parser = scenarios())]
+    pub scenario: Scenario,
     /// The folder that `pgk gen SCENARIO -o DIR` wrote.
     #[arg(value_name = "DIR")]
     #[cfg_attr(feature = "drill", arg(required_unless_present = "live"))]
@@ -145,9 +148,9 @@ pub struct Diff {
 #[derive(Debug, Args)]
 pub struct Graph {
     /// The scenario.
-    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
-    pub scenario: String,
-    /// An SVG picture, instead of mermaid text.
+    #[arg(value_parser = scenarios())]
+    pub scenario: Scenario,
+    /// Draw an SVG picture, instead of mermaid text.
     #[arg(long)]
     pub svg: bool,
     /// The configuration and the changes to it.
@@ -159,11 +162,14 @@ pub struct Graph {
 #[derive(Debug, Args)]
 #[command(after_help = CHECKED)]
 pub struct Check {
-    /// A folder, of which the files are read that `kubectl apply -f` takes (.yaml, .yml, .json, not those of folders
-    /// in it); a file; or `-` for standard input.
-    #[arg(value_name = "DIR|FILE")]
-    pub path: PathBuf,
-    /// An object that the cluster has from elsewhere, and so may be referred to; may be repeated.
+    /// Folders, in which the same files are read as by `kubectl apply -f` (.yaml, .yml, .json; those in subfolders only
+    /// with -R); files; or `-` for standard input. All of them are checked together.
+    #[arg(value_name = "DIR|FILE", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Also look into subfolders, such as those of several instances.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// An object that already exists in the cluster and may be referenced. Repeatable.
     #[arg(long, value_name = "KIND/NAME")]
     pub outside: Vec<String>,
 }
@@ -172,13 +178,16 @@ pub struct Check {
 #[derive(Debug, Args)]
 #[command(after_help = SECRETS)]
 pub struct Secret {
-    /// The scenario. All need the Secret of passwords; q3 also what its repositories are opened with, and the
-    /// certificate that its members and its repository know each other by.
-    #[arg(value_parser = PossibleValuesParser::new(scenario::all().into_keys()))]
-    pub scenario: Option<String>,
-    /// Print one Secret alone: credentials, backrest (what the repositories are opened with) or tls.
+    /// The scenario. All need the Secret with the passwords; q3 also needs the keys of its repositories, and the
+    /// certificate by which its members and its repository authenticate to each other.
+    #[arg(value_parser = scenarios())]
+    pub scenario: Option<Scenario>,
+    /// Print only one Secret: credentials, backrest (the keys of the repositories) or tls.
     #[arg(long, value_name = "WHICH")]
     pub only: Option<Which>,
+    /// Write them into a new file that only its owner may read, instead of to stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// The configuration and the changes to it.
     #[command(flatten)]
     pub config: Config,
@@ -189,7 +198,7 @@ pub struct Secret {
 pub enum Which {
     /// The passwords.
     Credentials,
-    /// What the repositories are opened with.
+    /// The keys of the repositories.
     Backrest,
     /// The certificate of members and repository.
     Tls,
@@ -198,35 +207,92 @@ pub enum Which {
 /// Where the configuration comes from.
 #[derive(Debug, Args)]
 pub struct Config {
-    /// The configuration file (YAML); `-` is standard input. Without it, the defaults. Several describe an instance
-    /// each, and so does each *.yaml of a folder.
+    /// The configuration file (YAML); `-` is standard input. Without it, the defaults apply. Of several files, each
+    /// describes an instance; a folder stands for each *.yaml and *.yml in it.
     #[arg(short, long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
-    /// Set a key over the file's; may be repeated, the last one counts. Example: --set replicas=3
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Set a key, over its value in the file. Repeatable, the last one counts. Example: --set replicas=3
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, hide_possible_values = true, value_parser = Words(set_keys))]
     pub set: Vec<String>,
     /// The instance's name; the same as --set name=NAME
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub name: Option<String>,
     /// The namespace of every object; the same as --set namespace=NAMESPACE
-    #[arg(short, long)]
+    #[arg(short, long, allow_hyphen_values = true)]
     pub namespace: Option<String>,
     /// The README's language, fr or en; the same as --set lang=LANG
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, hide_possible_values = true, value_parser = Words(|| vec!["fr", "en"]))]
     pub lang: Option<String>,
     /// How many replicas; the same as --set replicas=N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub replicas: Option<String>,
-    /// How Q2 comes by a new primary, promote or restore; the same as --set q2.strategy=STRATEGY
-    #[arg(long)]
+    /// How Q2 gets a new primary, promote or restore; the same as --set q2.strategy=STRATEGY
+    #[arg(long, allow_hyphen_values = true, hide_possible_values = true, value_parser = Words(|| vec!["promote", "restore"]))]
     pub strategy: Option<String>,
-    /// Where Q3 keeps its archive, of posix, s3, gcs, azure and sftp; the same as --set q3.repos=KIND,…
-    #[arg(long, value_name = "KIND,…")]
+    /// Where Q3 keeps its archive: one or several of posix, s3, gcs, azure and sftp; the same as --set q3.repos=KIND,…
+    #[arg(long, value_name = "KIND,…", allow_hyphen_values = true, hide_possible_values = true, value_parser = Words(|| vec!["posix", "s3", "gcs", "azure", "sftp"]))]
     pub backrest_repo: Option<String>,
     /// The point in time that Q3 restores to when nothing is left, such as '2026-11-24 10:00:00+01'; the same
     /// as --set q3.restore.target.time=TIME
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub restore_to: Option<String>,
+}
+
+/// Takes the name of a scenario.
+fn scenarios() -> impl TypedValueParser<Value = Scenario> {
+    PossibleValuesParser::new(Scenario::NAMED.map(Scenario::name)).try_map(|name| name.parse::<Scenario>())
+}
+
+/// Any text; a shell completes these words. Other texts are refused where they are read.
+#[derive(Clone)]
+pub(crate) struct Words(pub(crate) fn() -> Vec<&'static str>);
+
+/// What `pgk explain` knows.
+fn keys() -> Vec<&'static str> {
+    settings::all().iter().map(|setting| setting.key.as_str()).collect()
+}
+
+/// What `--set` takes, up to the value; names of parameters and slots are no keys of pgk's.
+fn set_keys() -> Vec<&'static str> {
+    static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let settings = settings::all().iter().filter(|setting| !setting.section);
+        settings
+            .map(
+                |setting| {
+                    if setting.is_map() { format!("{}.", setting.key) } else { format!("{}=", setting.key) }
+                },
+            )
+            .collect()
+    });
+    KEYS.iter().map(String::as_str).collect()
+}
+
+/// The commands that have a page in the manual.
+fn commands() -> Vec<&'static str> {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        Command::augment_subcommands(clap::Command::new("pgk"))
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect()
+    });
+    NAMES.iter().map(String::as_str).collect()
+}
+
+impl TypedValueParser for Words {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.0)().into_iter().map(PossibleValue::new)))
+    }
 }
 
 /// The flags that set a key, and which one.
@@ -242,7 +308,7 @@ pub const FLAGS: [(&str, &str); 7] = [
 
 impl Config {
     /// What is set over each file, for this scenario if there is one.
-    pub(crate) fn sources(self, scenario: Option<&'static str>) -> Sources {
+    pub(crate) fn sources(self, scenario: Option<Scenario>) -> Sources {
         // In the order of FLAGS.
         let values = [
             self.name,
@@ -260,29 +326,32 @@ impl Config {
 }
 
 const CONFIGURATION: &str = "\
-Configuration, all of it optional: `pgk explain` lists every key with its default and `pgk explain KEY` says
-more; `pgk init` writes a commented file to begin with. Precedence, each over the ones before it: the defaults,
-the file, each --set in the order given, a flag of its own such as --namespace. Parameters and resources are
+Configuration, all of it optional: `pgk explain` lists every key with its default and `pgk explain KEY` says \
+more; `pgk init` writes a commented file to begin with. Precedence, each over the ones before it: the defaults, \
+the file, each --set in the order given, a flag of its own such as --namespace. Parameters and resources are \
 merged key by key.
 
-With several files, or a folder of them, --set and the flags hold for every instance. All files are read and
-checked before the first instance is rendered; each is then rendered, checked and written whole, one after the
-other, so what stops it later, such as a full disk, leaves those before it whole and those after it as they were.
-A folder of an instance that has no file any more is left alone.
+With several files, or a folder of them, --set and the flags hold for every instance. All files are read and \
+checked before the first instance is rendered; each is then rendered, checked and written whole, several at once, \
+so what stops it later, such as a full disk, leaves each folder either complete or as it was. \
+The folder of an instance whose file is gone stays.
 
 Exit status: 0 done; 1 failed; 2 the command line, the configuration or the folder is wrong.";
 
 const DIFFERENCE: &str = "\
-Standard output is a unified diff; what was edited by hand since pgk wrote it is marked. Standard error warns of what
-`kubectl apply` then cannot do in place, such as another size of the volumes of a StatefulSet, and says how to do it.
+Standard output is a unified diff; what was edited by hand since pgk wrote it is marked. Standard error warns of what \
+`kubectl apply` cannot do in place, such as another size of a StatefulSet's volumes, and says how to do it.
 
-Exit status: 0 nothing differs; 1 something does; 2 the command line, the configuration or the folder is wrong.";
+Exit status: 0 nothing differs; 1 something does; 2 the command line, the configuration or the folder \
+is wrong, or the comparison failed.";
 
 const CHECKED: &str = "\
-Found are unknown fields, values of a wrong type, labels and names that the API server refuses, and what it accepts
-and never makes work: a Service that selects no pod, a ConfigMap's key or a port that is not there, two objects of one
-name. The Secrets that `pgk secret` prints are known; what else comes from elsewhere is told by --outside. Kinds that
-pgk does not know, such as those of a CustomResourceDefinition, are named and not checked.
+It finds what the API server refuses: unknown fields, values of a wrong type, and names, labels, quantities, ports, \
+schedules and probes that are not valid. It also finds objects that the API server accepts but that can never work: a Service \
+that selects no pod, a missing port or a missing key of a ConfigMap, two objects of the same name. The Secrets that \
+`pgk secret` prints are known; name other objects that exist elsewhere with --outside. Kinds that pgk does not know, such \
+as those of a CustomResourceDefinition, are named and not checked; because their controllers may create pods, a selector \
+in their namespace may select none.
 
 Exit status: 0 nothing is wrong; 1 something is; 2 there is nothing to check.";
 
@@ -292,7 +361,10 @@ What `pgk secret q3` takes from the environment, for the repositories that need 
   GOOGLE_APPLICATION_CREDENTIALS                gcs: the path of the service account's key file
   AZURE_STORAGE_KEY                             azure: the account's key; AZURE_STORAGE_SAS_TOKEN with sas
   PGK_SFTP_KEY                                  sftp: the path of the private key
-  PGK_CIPHER_PASS                               the pass phrase of an encrypted repository that is there
-                                                already; without it, a new one is made
+  PGK_CIPHER_PASS                               the pass phrase of an encrypted repository that already
+                                                exists; without it, a new one is made
 
-Keep what is printed of an encrypted repository outside the cluster: without its cipher-pass, nobody reads it.";
+Keep the Secret of an encrypted repository outside the cluster: without its cipher-pass, the repository cannot be read. \
+`pgk secret q3 -o secrets.yaml` writes a file that nobody else may read.
+
+Exit status: 0 done; 1 failed; 2 the command line, the configuration or the environment is wrong.";

@@ -1,4 +1,4 @@
-//! The one shape of an error that a user can mend: what is wrong, where, and what to do.
+//! The one shape of an error that a user can fix: what is wrong, where, and what to do.
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
@@ -124,6 +124,19 @@ impl Diagnostics {
         if all.is_empty() { Ok(()) } else { Err(Self(all)) }
     }
 
+    /// Adds what is wrong by `result` to `all`; what it gives where nothing is.
+    ///
+    /// # Errors
+    /// A failure, which is no such error.
+    pub fn gather<T>(all: &mut Vec<Diagnostic>, result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match result.map_err(anyhow::Error::downcast::<Self>) {
+            Ok(good) => return Ok(Some(good)),
+            Err(Ok(several)) => all.extend(several.0),
+            Err(Err(other)) => all.push(other.downcast::<Diagnostic>()?),
+        }
+        Ok(None)
+    }
+
     fn write(&self, f: &mut impl fmt::Write, colours: Colours) -> fmt::Result {
         let error = colours.error;
         for (index, diagnostic) in self.0.iter().take(MOST).enumerate() {
@@ -133,7 +146,7 @@ impl Diagnostics {
             diagnostic.write(f, colours)?;
         }
         if self.0.len() > MOST {
-            write!(f, "\n\n{error}error:{error:#} there is more, which is shown once these are mended")?;
+            write!(f, "\n\n{error}error:{error:#} more errors will be shown once these are fixed")?;
         }
         Ok(())
     }
@@ -147,7 +160,29 @@ impl fmt::Display for Diagnostics {
     }
 }
 
-/// An error as it is printed, with colours for whoever sees them, and whether the user's input is wrong.
+/// A value as an error shows it: in backquotes, on one line, not too long.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let short: String = text.chars().take(LONGEST).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("`{}{dots}`", short.escape_debug())
+}
+
+/// The one of `words` that was probably meant by `word`.
+pub(crate) fn similar<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 40;
+    const ALIKE: f64 = 0.85;
+    if word.len() > LONGEST {
+        return None;
+    }
+    // A word that differs only in case is the one that was meant.
+    let word = word.to_lowercase();
+    let likeness = |other: &str| strsim::jaro_winkler(&word, &other.to_lowercase());
+    let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > ALIKE).then_some(best)
+}
+
+/// An error as it is printed, with colours where they are seen, and whether the user's input is wrong.
 pub fn report(error: &anyhow::Error) -> (String, bool) {
     let mut text = format!("{0}error:{0:#} ", COLOURED.error);
     let written = if let Some(all) = error.downcast_ref::<Diagnostics>() {
@@ -157,7 +192,7 @@ pub fn report(error: &anyhow::Error) -> (String, bool) {
     } else {
         write!(text, "{error:#}")
     };
-    // A String takes all that is written.
+    // Writing to a String never fails.
     debug_assert!(written.is_ok());
     (text, error.is::<Diagnostics>() || error.is::<Diagnostic>())
 }
@@ -190,6 +225,20 @@ fn excerpt(f: &mut impl fmt::Write, label: &str, column: usize, line: &str, colo
     let caret = " ".repeat(column.saturating_sub(1) - start);
     write!(f, "\n {frame}{gutter} |{frame:#}\n {frame}{label} |{frame:#} {}", shown.trim_end())?;
     write!(f, "\n {frame}{gutter} |{frame:#} {caret}{error}^{error:#}")
+}
+
+/// The words in a sentence: `a, b and c`.
+pub(crate) fn listed<T: AsRef<str>>(words: &[T]) -> String {
+    let mut text = String::new();
+    for (left, word) in (0..words.len()).rev().zip(words) {
+        text.push_str(word.as_ref());
+        text.push_str(match left {
+            0 => "",
+            1 => " and ",
+            _ => ", ",
+        });
+    }
+    text
 }
 
 #[cfg(test)]

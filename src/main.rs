@@ -11,7 +11,10 @@ fn main() -> ExitCode {
         eprintln!("{FIRST_STEPS}");
         return ExitCode::from(2);
     }
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // For a comparison, status 1 means that something differs, as for diff(1).
+    let failure = if matches!(command, Command::Diff(_)) { 2 } else { 1 };
+    let done = match command {
         Command::Gen(arguments) => commands::generate(arguments),
         Command::Secret(arguments) => commands::secret(arguments),
         Command::Init(arguments) => commands::init(&arguments),
@@ -19,7 +22,10 @@ fn main() -> ExitCode {
         Command::Schema => commands::schema(),
         Command::Completion(arguments) => commands::completion(&arguments),
         Command::Man(arguments) => commands::man(&arguments),
-        Command::Diff(arguments) => commands::diff(arguments),
+        Command::Diff(arguments) => match commands::diff(arguments) {
+            Ok(true) => return ExitCode::FAILURE,
+            done => done.map(drop),
+        },
         Command::Graph(arguments) => commands::graph(arguments),
         Command::Check(arguments) => commands::check(&arguments),
         #[cfg(feature = "drill")]
@@ -30,7 +36,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let (text, is_input) = error::report(&error);
             anstream::eprintln!("{text}");
-            if is_input { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::from(if is_input { 2 } else { failure })
         }
     }
 }

@@ -128,3 +128,73 @@ fn nothing_to_check() {
     ];
     assert_snapshot!(errors.join("\n"));
 }
+
+/// What is in a manifest is shown, and not obeyed by a terminal; and what was not checked was not found to be good.
+#[test]
+fn unknown_kinds_alone() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text = "apiVersion: a.b/v1\nkind: \"Foo\\e[2Jbar\"\nmetadata: {name: \"\\e]0;t\\ax\"}\n";
+    fs::write(file.path(), text).expect("written");
+    let path = file.path().to_str().expect("UTF-8");
+    assert_snapshot!(check(&[path]).replace(path, "FILE"));
+}
+
+#[test]
+fn a_folder_of_folders() {
+    assert_snapshot!(pgk_error(2, ["check", "tp8"]));
+}
+
+/// Several paths are one set of manifests; `-R` goes down, as kubectl does: not through links, which may lead in circles.
+#[test]
+fn several_paths_and_folders_below() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    for name in ["a", "b"] {
+        fs::write(at(&format!("{name}.yaml")), format!("name: {name}\n")).expect("written");
+    }
+    pgk_stdout(["gen", "q1", "-f", &at("a.yaml"), "-f", &at("b.yaml"), "-o", &at("out")]);
+    let good = "16 objects checked: nothing is wrong\n";
+    assert_eq!(pgk_stdout(["check", "-R", &at("out")]), good);
+    assert_eq!(pgk_stdout(["check", &at("out/a"), &at("out/b")]), good);
+    std::os::unix::fs::symlink(folder.path(), at("out/a/round")).expect("linked");
+    assert_eq!(pgk_stdout(["check", "-R", &at("out")]), good);
+    // What one refers to, another may have.
+    fs::rename(at("out/a/02-configmap-scripts.yaml"), at("scripts.yaml")).expect("moved");
+    assert!(check(&[&at("out/a")]).contains("no ConfigMap named \"a-scripts\""));
+    let both = pgk_stdout(["check", &at("out/a"), &at("scripts.yaml")]);
+    assert_eq!(both, "8 objects checked: nothing is wrong\n");
+    // Each path that has nothing is said.
+    fs::create_dir(at("empty")).expect("made");
+    let error = pgk_error(2, ["check", &at("out"), &at("empty"), "nowhere"]);
+    assert_eq!(error.matches("there is no manifest here").count(), 2, "{error}");
+    assert!(error.contains("add -R") && error.contains("nowhere"), "{error}");
+}
+
+/// kubectl has no limit to what a cluster holds, and one of 10,000 to how deep it is nested.
+#[test]
+fn as_large_and_as_deep_as_kubectl_reads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("deep.yaml");
+    let path = path.to_str().expect("UTF-8");
+    for (depth, good) in [(200, true), (9000, true), (10_001, false)] {
+        let lists = "[".repeat(depth) + &"]".repeat(depth);
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\n---\napiVersion: a.b/v1\nkind: X\nspec: {lists}\n"
+        );
+        fs::write(path, text).expect("written");
+        let said = check(&[path]);
+        assert_eq!(
+            said.contains("1 object checked: nothing is wrong"),
+            good,
+            "{depth}: {}",
+            &said[..said.len().min(400)]
+        );
+    }
+    let labels = (0..90).map(|number| format!("      l{number}: x\n")).collect::<Vec<_>>().concat();
+    let item = |number| {
+        format!("- apiVersion: v1\n  kind: Secret\n  metadata:\n    name: a{number}\n    labels:\n{labels}")
+    };
+    let list = (0..1500).map(item).collect::<Vec<_>>().concat();
+    fs::write(path, format!("apiVersion: v1\nkind: List\nitems:\n{list}")).expect("written");
+    assert_eq!(check(&[path]), "1500 objects checked: nothing is wrong\nexit status 0\n");
+}

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 
 use support::{pgk, pgk_error, pgk_stdout};
 
@@ -26,6 +27,25 @@ fn a_flag_counts_over_set_and_set_over_the_file() {
     assert!(merged.contains("auto_explain.log_analyze = 'on'"));
     assert!(merged.contains("auto_explain.log_min_duration = '5s'"));
     assert!(merged.contains("jit = 'off'"));
+}
+
+#[test]
+fn sha256sum_reads_the_list_of_files() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("out");
+    pgk_stdout(["gen", "q1", "--output", folder.to_str().expect("UTF-8")]);
+    let sums = || {
+        let mut check = Command::new("sha256sum");
+        check.args(["--check", "--strict", ".pgk-files"]).current_dir(&folder).env("LC_ALL", "C");
+        let output = check.output().expect("sha256sum runs");
+        (output.status.success(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let files = fs::read_dir(&folder).expect("a folder").count() - 1;
+    let (good, said) = sums();
+    assert_eq!((good, said.lines().filter(|line| line.ends_with(": OK")).count()), (true, files), "{said}");
+    fs::write(folder.join("README.md"), "edited").expect("a file");
+    let (good, said) = sums();
+    assert!(!good && said.contains("README.md: FAILED"), "{said}");
 }
 
 #[test]
@@ -74,7 +94,12 @@ fn a_folder_that_pgk_did_not_write_is_left_alone() {
     assert!(error.contains("the folder is not empty, and pgk did not write it"), "{error}");
     assert!(error.contains("--force"), "{error}");
     assert_eq!(fs::read_dir(path).expect("a folder").count(), 1);
-    pgk_stdout(["gen", "q1", "-o", path, "--force"]);
+    let output = pgk(["gen", "q1", "-o", path, "--force"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("README.md was written or changed by somebody else"),
+        "{said}"
+    );
     assert_ne!(fs::read_to_string(folder.path().join("README.md")).expect("text"), "mine");
     // From now on it is pgk's.
     pgk_stdout(["gen", "q1", "-o", path]);
@@ -105,20 +130,15 @@ fn a_failure_to_write_is_no_usage_error() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    use std::process::{Command, Stdio};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pgk"))
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pgk"))
         .args(["gen", "q1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .stdout(writer)
+        .output()
         .expect("pgk runs");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends");
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && error.is_empty(), "{error}");
 }
 
 #[test]

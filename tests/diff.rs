@@ -91,6 +91,25 @@ fn a_number_of_replicas() {
     }
 }
 
+/// What is sized by it is a restart or a reload of PostgreSQL, as if it were set.
+#[test]
+fn another_memory_limit() {
+    for (scenario, restart, reload) in [
+        ("q1", "applying replaces the pods", "PostgreSQL could reload it"),
+        ("q2", "a restart of PostgreSQL, of one member after the other", "a reload"),
+    ] {
+        let said = Written::by(&["gen", scenario]).diff(scenario, &["--set", "resources.limits.memory=4Gi"]);
+        let line = |parameter: &str| {
+            let begin = format!("pgk: {parameter}: ");
+            said.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_default().to_owned()
+        };
+        let (shared_buffers, work_mem) = (line("shared_buffers"), line("work_mem"));
+        assert!(shared_buffers.starts_with("256MB -> 1GB: ") && shared_buffers.contains(restart), "{said}");
+        assert!(work_mem.starts_with("4MB -> 10MB: ") && work_mem.contains(reload), "{said}");
+        assert_eq!(line("max_wal_size"), "", "the volume is the same");
+    }
+}
+
 #[test]
 fn a_setting_that_is_not() {
     assert_snapshot!(Written::by(&["gen", "q1"]).diff("q1", &["--set", "storage.size=16Gi"]));
@@ -140,6 +159,54 @@ fn it_is_what_gen_does() {
         files.map(|(path, text)| (path.replace(&written.path(), ""), text)).collect::<Vec<_>>()
     };
     assert_eq!(texts(&written), texts(&other));
+}
+
+/// What the data does not go along with.
+#[test]
+fn another_version_or_other_volumes() {
+    let warnings = |scenario: &str, before: &[&str], after: &[&str]| {
+        let said = Written::by(&[&["gen", scenario], before].concat()).diff(scenario, after);
+        let lines = said.lines().skip_while(|line| !line.starts_with("warning: "));
+        lines.flat_map(|line| [line, "\n"]).collect::<String>()
+    };
+    let version = ["--set", "postgres.version=18"];
+    assert_snapshot!(
+        [
+            warnings("q1", &[], &version),
+            warnings("q2", &[], &version),
+            warnings("q2", &["--strategy", "restore"], &["--strategy", "promote"]),
+            warnings("q1", &[], &["--name", "other"]),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn a_manifest_of_somebody_else() {
+    let written = Written::by(&["gen", "q2"]);
+    fs::copy(written.file("06-service-rw.yaml"), written.file("zz.yaml")).expect("copied");
+    fs::write(written.file("notes.txt"), "no manifest").expect("written");
+    assert_eq!(
+        written.diff("q2", &[]),
+        "warning: pgk did not write OUT/zz.yaml, and `kubectl apply -f` applies it with the others\nexit status 0\n"
+    );
+}
+
+/// Without a cluster there is nothing to compare with, which is no difference.
+#[cfg(feature = "drill")]
+#[test]
+fn no_cluster() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pgk"))
+        .args(["diff", "q2", "--live"])
+        .env("KUBECONFIG", "/nowhere")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output()
+        .expect("pgk runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    // It is said once.
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(error.matches("/nowhere").count(), 1, "{error}");
+    assert!(error.starts_with("error: no cluster: ") && error.lines().count() == 1, "{error}");
 }
 
 #[test]

@@ -49,5 +49,5 @@ fn a_graph_is_of_one_instance() {
         fs::write(folder.path().join(format!("{name}.yaml")), format!("name: {name}\n")).expect("written");
     }
     let error = pgk_error(2, ["graph", "q1", "-f", folder.path().to_str().expect("UTF-8")]);
-    assert_eq!(error, "error: a graph is of one instance\nhelp: give the path of one file after -f\n");
+    assert_eq!(error, "error: a graph shows one instance\nhelp: give the path of one file after -f\n");
 }

@@ -111,6 +111,20 @@ fn instances_that_do_not_go_together() {
     assert_snapshot!(said);
 }
 
+/// Every wrong file is said, and what else is in the folder.
+#[test]
+fn what_is_wrong_in_several_files() {
+    let files = folder(&[
+        ("a.yaml", "nam: a\n"),
+        ("b.yaml", "name: b\n"),
+        ("c.yml", "replica: 1\n"),
+        (".h.yaml", "x: 1\n"),
+    ]);
+    std::os::unix::fs::symlink("nowhere", path(&files, "l.yaml")).expect("linked");
+    let error = pgk_error(2, ["gen", "q1", "-f", &path(&files, "")]);
+    assert_snapshot!(error.replace(&path(&files, ""), "ALL/"));
+}
+
 /// The same name in two namespaces is no conflict on a stream.
 #[test]
 fn namespaces_tell_instances_apart() {
@@ -128,4 +142,32 @@ fn one_file_is_one_instance_as_before() {
     let output = pgk(["gen", "q1", "-f", &path(&files, "a.yaml"), "-o", &out]);
     assert!(output.status.success());
     assert!(Path::new(&out).join("README.md").exists());
+}
+
+/// What was edited in the folder of one instance stops all of them, before the first is written.
+#[test]
+fn an_edit_in_the_last_folder() {
+    let files = folder(&[]);
+    fs::create_dir(path(&files, "in")).expect("made");
+    for number in 10..30 {
+        fs::write(path(&files, &format!("in/{number}.yaml")), format!("name: i{number}\n")).expect("written");
+    }
+    let (configs, out) = (path(&files, "in"), path(&files, "out"));
+    let generate = ["gen", "q1", "-f", &configs, "-o", &out, "--set", "replicas=3"];
+    pgk_stdout(&generate[..6]);
+    for number in [28, 29] {
+        let file = path(&files, &format!("out/i{number}/03-service-rw.yaml"));
+        fs::write(&file, fs::read_to_string(&file).expect("text") + "# edited\n").expect("written");
+    }
+    let all = || {
+        let text =
+            |number| fs::read_to_string(path(&files, &format!("out/i{number}/README.md"))).expect("text");
+        (10..30).map(text).collect::<String>()
+    };
+    let before = all();
+    let error = pgk_error(2, generate);
+    assert_eq!(error.matches("this file was changed since pgk wrote it").count(), 2, "{error}");
+    assert_eq!(all(), before);
+    assert!(pgk([&generate[..], &["--force"]].concat()).status.success());
+    assert_ne!(all(), before);
 }

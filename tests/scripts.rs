@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use support::config_files;
+use support::untried::tool;
 
 fn crate_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +38,8 @@ fn each_rendered(ending: &str, at_least: [(&str, usize); 4], check: impl Fn(&Pat
             let folder = tempfile::tempdir().expect("a folder");
             let paths = files.iter().map(|(name, text)| {
                 let path = folder.path().join(name);
-                fs::write(&path, text).expect("written");
+                // What a script sources stands in the same folder.
+                fs::write(&path, text.replace("/etc/pgk/scripts/", "./")).expect("written");
                 path
             });
             check(folder.path(), paths.collect());
@@ -45,47 +47,44 @@ fn each_rendered(ending: &str, at_least: [(&str, usize); 4], check: impl Fn(&Pat
     }
 }
 
-/// Runs python3, which must succeed. Without it on this machine the test says so and passes, except where
-/// CI runs.
-fn python(command: &mut Command) -> Option<Output> {
-    let output = match command.env("PYTHONDONTWRITEBYTECODE", "1").output() {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "CI needs python3: {error}");
-            println!("skipped: no python3 on this machine");
-            return None;
-        }
-    };
+/// Runs python3, which must succeed.
+fn python(command: &mut Command) -> Output {
+    let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python3 runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(output)
+    output
 }
 
-fn shellcheck(folder: &Path, scripts: &[PathBuf]) {
+fn shellcheck(folder: &Path, options: &[&str], scripts: &[PathBuf]) {
     let mut command = Command::new("shellcheck");
-    let output =
-        command.current_dir(folder).arg("--external-sources").args(scripts).output().expect("it runs");
+    command.current_dir(folder).arg("--external-sources").args(options).args(scripts);
+    let output = command.output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Without shellcheck on this machine the test says so and passes, except where CI runs.
 #[test]
 fn shellcheck_finds_nothing() {
-    if Command::new("shellcheck").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs shellcheck");
-        println!("skipped: no shellcheck on this machine");
+    if !tool("shellcheck") {
         return;
     }
     let measurements = fs::read_dir(crate_folder().join("measure")).expect("a folder");
-    let measurements: Vec<_> = measurements.map(|entry| entry.expect("an entry").path()).collect();
-    shellcheck(crate_folder(), &measurements);
+    let mut measurements: Vec<_> = measurements.map(|entry| entry.expect("an entry").path()).collect();
+    measurements.retain(|path| path.extension().is_some_and(|ending| ending == "sh"));
     // The load of a drill goes into its pods as it is.
-    shellcheck(crate_folder(), &[crate_folder().join("templates/drill/load.sh")]);
+    measurements.extend([".ci/run", "templates/drill/load.sh"].map(|path| crate_folder().join(path)));
+    shellcheck(crate_folder(), &[], &measurements);
     let at_least = [("q1", 5), ("q2", 2), ("q2 --strategy=restore", 14), ("q3", 7)];
-    each_rendered("sh", at_least, |folder, scripts| shellcheck(folder, &scripts));
+    each_rendered("sh", at_least, |folder, mut scripts| {
+        // What has no first line that says how it is run is sourced by another, and checked with that.
+        scripts.retain(|path| fs::read_to_string(path).expect("text").starts_with("#!"));
+        shellcheck(folder, &["--check-sourced"], &scripts);
+    });
 }
 
 #[test]
 fn every_rendered_program_compiles() {
+    if !tool("python3") {
+        return;
+    }
     let compile =
         "import ast, sys\nfor path in sys.argv[1:]: ast.parse(open(path, encoding='utf-8').read(), path)";
     let at_least = [("q1", 0), ("q2", 5), ("q2 --strategy=restore", 0), ("q3", 12)];
@@ -97,20 +96,35 @@ fn every_rendered_program_compiles() {
 /// The tests in tests/programs, which need no cluster. They say on stderr what they did.
 #[test]
 fn the_programs_pass_their_own_tests() {
+    if !tool("python3") || !tool("PyYAML") {
+        return;
+    }
     let tests = crate_folder().join("tests/programs");
     let programs = ["templates/q2", "templates/q3"].map(|folder| crate_folder().join(folder));
     let python_path = std::env::join_paths(programs).expect("paths without a colon");
     let output = python(
         Command::new("python3")
-            .args(["-m", "unittest", "discover", "--buffer", "--start-directory"])
-            .arg(tests)
+            .args(["-m", "unittest", "discover", "--buffer", "--verbose", "--start-directory"])
+            .arg(&tests)
             .env("PYTHONPATH", python_path)
             .env("POD_NAME", "db-0")
             .env("POD_NAMESPACE", "test")
             .env("POD_IP", "127.0.0.1"),
     );
-    if let Some(output) = output {
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("Ran ") && !said.contains("Ran 0 tests"), "{said}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for entry in fs::read_dir(tests).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let module = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8");
+        if !module.starts_with("test_") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("text");
+        let names =
+            text.lines().filter_map(|line| line.trim_start().strip_prefix("def test_")?.split_once('('));
+        let names: Vec<_> = names.map(|(name, _)| format!("test_{name} ({module}.")).collect();
+        assert!(!names.is_empty(), "{module} has tests");
+        for name in names {
+            assert!(said.contains(&name), "{name}…) was not run:\n{said}");
+        }
     }
 }

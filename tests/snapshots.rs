@@ -43,6 +43,32 @@ fn each_archive_is_configured_as_before() {
     }
 }
 
+/// The replication slots that Patroni is told of; none, where there is none.
+#[test]
+fn slots_become_patronis() {
+    let dcs = |settings: &[&str]| -> Json {
+        let files = config_files([&["gen", "q2"], settings].concat());
+        let patroni = files.iter().find(|(name, _)| name == "patroni.yaml").expect("Patroni's file");
+        let patroni: Json = serde_yaml::from_str(&patroni.1).expect("YAML");
+        patroni["bootstrap"]["dcs"].clone()
+    };
+    let none = dcs(&[]);
+    assert_eq!([&none["slots"], &none["ignore_slots"]], [&Json::Null; 2]);
+    assert_eq!(none["postgresql"]["parameters"]["wal_level"], Json::Null);
+    let physical = ["--set", "postgres.slots.a=physical", "--set", "postgres.slots.b=foreign"];
+    let physical = dcs(&physical);
+    assert_eq!(physical["slots"], json!({"a": {"type": "physical"}}));
+    assert_eq!(physical["ignore_slots"], json!([{"name": "b"}]));
+    assert_eq!(physical["postgresql"]["parameters"]["wal_level"], Json::Null);
+    let logical = dcs(&["--set", "postgres.slots.on=pgoutput", "--set", "postgres.database=a: b"]);
+    assert_eq!(
+        logical["slots"],
+        json!({"on": {"type": "logical", "database": "a: b", "plugin": "pgoutput"}})
+    );
+    assert_eq!(logical["ignore_slots"], Json::Null);
+    assert_eq!(logical["postgresql"]["parameters"]["wal_level"], json!("logical"));
+}
+
 /// What is checked in under `tp8/`: what is rendered, the folder, and the example that spells it out.
 const TP8: [(&[&str], &str, &str); 5] = [
     (&["gen", "q1"], "Q1", "q1"),

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pgk::config::{self, Sources};
+use pgk::config::{self, Scenario, Sources};
 use tempfile::TempDir;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a folder"));
@@ -14,10 +14,10 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a fol
 fuzz_target!(|text: &str| {
     let path = FOLDER.path().join("pgk.yaml");
     fs::write(&path, text).expect("written");
-    let file = Sources { file: Some(path), scenario: Some("q3"), ..Sources::default() };
+    let file = Sources { file: Some(path), scenario: Some(Scenario::Q3), ..Sources::default() };
     // q2 says the most of what is set without effect.
     let set = text.lines().map(ToOwned::to_owned).collect();
-    let set = Sources { set, scenario: Some("q2"), ..Sources::default() };
+    let set = Sources { set, scenario: Some(Scenario::Q2), ..Sources::default() };
     for sources in [file, set] {
         if let Err(error) = config::load(&sources) {
             let (shown, is_of_the_user) = pgk::error::report(&error);

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use pgk::config::{self, Sources};
+use pgk::config::{self, Scenario, Sources};
 use pgk::scenario;
 use tempfile::TempDir;
 
@@ -15,8 +15,8 @@ fuzz_target!(|text: &str| -> Corpus {
     let path = FOLDER.path().join("pgk.yaml");
     fs::write(&path, text).expect("written");
     let mut corpus = Corpus::Reject;
-    for (id, scenario) in scenario::all() {
-        let sources = Sources { file: Some(path.clone()), scenario: Some(id), ..Sources::default() };
+    for scenario in Scenario::NAMED {
+        let sources = Sources { file: Some(path.clone()), scenario: Some(scenario), ..Sources::default() };
         if let Ok(plan) = config::load(&sources) {
             scenario::render(scenario, &plan).expect("what is accepted is rendered");
             corpus = Corpus::Keep;

@@ -1,7 +1,5 @@
 //! `pgk graph`: the objects of a scenario and their links, drawn.
 
-use anyhow::Context as _;
-
 use super::instances::Instances;
 use crate::cli::Graph;
 use crate::error::Diagnostic;
@@ -13,10 +11,10 @@ use crate::scenario;
 /// # Errors
 /// As for [`super::generate`]; there are several instances.
 pub fn graph(arguments: Graph) -> anyhow::Result<()> {
-    let scenario = scenario::named(&arguments.scenario).context("no such scenario")?;
+    let scenario = arguments.scenario;
     let instances = Instances::load(arguments.config, Some(scenario))?;
-    let Some(plan) = instances.only() else {
-        return Err(Diagnostic::new("a graph is of one instance")
+    let [plan] = instances.plans() else {
+        return Err(Diagnostic::new("a graph shows one instance")
             .help("give the path of one file after -f")
             .into());
     };

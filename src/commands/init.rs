@@ -1,75 +1,60 @@
 //! `pgk init`: a commented file of settings to begin with.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::cli::Init;
+use crate::config::Scenario;
 use crate::config::settings::{self, Setting, inline, wrapped};
+use crate::emit;
+use crate::error::{Diagnostic, Place};
 
-/// The JSON Schema, beside the file.
+/// The JSON Schema, next to the file.
 const SCHEMA: &str = "pgk.schema.json";
 
 /// How wide the text is, in characters.
 const WIDTH: usize = 110;
 
-/// Writes the file, and the schema that it names unless that is there already.
+/// Writes the file, and the schema that it names unless that exists already.
 ///
 /// # Errors
-/// The file is there already, or another schema is; a failure to write.
+/// The file already exists, or another schema does; a failure to write.
 pub fn init(arguments: &Init) -> anyhow::Result<()> {
     let path = &arguments.output;
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    if path.exists() {
-        bail!(
-            "{} is there already, and is left alone: choose another place with -o, or move it away",
-            path.display()
-        );
+    if path.symlink_metadata().is_ok() {
+        return Err(emit::is_there(path).into());
     }
     let schema_path = path.with_file_name(SCHEMA);
     let schema = super::explain::schema_text();
     match std::fs::read_to_string(&schema_path) {
         Ok(there) if there == schema => {}
-        Ok(_) => bail!(
-            "{} is there already, is not the schema of this pgk, and is left alone: move it away",
-            schema_path.display()
-        ),
-        Err(error) if error.kind() == ErrorKind::NotFound => write_new(folder, &schema_path, &schema)?,
+        Ok(_) => {
+            return Err(Diagnostic::new("this already exists, and is not the schema of this pgk")
+                .at(Place::path(&schema_path))
+                .help("move it away: pgk does not replace it")
+                .into());
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => emit::write_file(&schema_path, &schema, false)?,
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read {}", schema_path.display()));
         }
     }
-    write_new(folder, path, &text(&arguments.scenario, path))?;
-    eprintln!("pgk: wrote {}; pgk gen {} -f {0} renders it", path.display(), arguments.scenario);
-    Ok(())
-}
-
-/// Writes a file that is not there yet, whole or not at all.
-fn write_new(folder: &Path, path: &Path, text: &str) -> anyhow::Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
-    // With the permissions of any other new file.
-    let open = |path: &Path| File::options().write(true).create_new(true).open(path);
-    let mut file = tempfile::Builder::new().prefix(".pgk-").make_in(folder, open).with_context(cannot)?;
-    file.write_all(text.as_bytes()).with_context(cannot)?;
-    file.persist_noclobber(path).map_err(|error| error.error).with_context(cannot)?;
+    emit::write_file(path, &text(arguments.scenario, path), false)?;
+    eprintln!("pgk: wrote {}; pgk gen {} -f {0} renders it", path.display(), arguments.scenario.name());
     Ok(())
 }
 
 /// The settings of a scenario: those that matter are set to their defaults, the others are mentioned. A line
 /// that begins with `#` and no space is a setting that is left out.
-fn text(scenario: &str, path: &Path) -> String {
+fn text(scenario: Scenario, path: &Path) -> String {
     let mut text = format!(
-        "# yaml-language-server: $schema={SCHEMA}\n\n# Settings of `pgk gen {scenario} -f {}`. All of them have their default here, or an example where there\n# is none and nothing is set. Take the `#` away in front of what you want to set; `pgk explain KEY` says more.\n",
+        "# yaml-language-server: $schema={SCHEMA}\n\n# Settings of `pgk gen {} -f {}`. Each has its default here, or an example if it has no\n# default. Remove the `#` in front of what you want to set; `pgk explain KEY` says more.\n",
+        scenario.name(),
         path.display()
     );
-    let has = |setting: &&Setting| {
-        setting.scenarios.iter().any(|it| it == scenario || (scenario == "q2" && it == "q2-restore"))
-    };
+    let has = |setting: &&Setting| setting.scenarios.iter().any(|of| of.name() == scenario.name());
     let all: Vec<_> = settings::all().iter().filter(has).collect();
     // What a setting may be when it is a map is for `pgk explain`.
     let is_setting = |key: &str| all.iter().any(|it| !it.section && it.key == key);

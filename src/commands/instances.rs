@@ -1,97 +1,49 @@
-//! The instances that a command is for: of each configuration file, one.
+//! The instances that a command is for: one for each configuration file.
 //!
-//! All configurations are read and checked, each alone and with the others, before anything is made of one. They are
-//! then read again one by one, so that ten thousand take no more memory than one.
+//! All configurations are read and checked, each alone and with the others, before the first one is used.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Config;
 use crate::config::types::{Name, Namespace};
-use crate::config::{self, Plan, Sources};
-use crate::error::{Diagnostic, Place};
-use crate::scenario::{Names, Scenario};
+use crate::config::{self, Plan, Scenario, Sources};
+use crate::emit;
+use crate::error::{Diagnostic, Diagnostics, Place};
+use crate::scenario::Names;
 
 /// What is to be rendered.
 pub(super) struct Instances {
-    all: Vec<Instance>,
-    /// What all have in common.
-    sources: Sources,
+    plans: Vec<Plan>,
     /// Whether there are several, or may be next time: each then has a folder of its own.
     several: bool,
-}
-
-/// What is known of an instance while the others are rendered.
-struct Instance {
-    name: Name,
-    namespace: Option<Namespace>,
-    from: From,
-}
-
-/// Where an instance's plan comes from.
-enum From {
-    /// The file that it is read from again.
-    File(PathBuf),
-    /// What cannot be read twice, such as a pipe, or need not be.
-    Plan(Box<Plan>),
 }
 
 impl Instances {
     /// Reads the configuration of every instance, for this scenario if there is one.
     ///
     /// # Errors
-    /// A [`Diagnostic`] that points to what is wrong, in the first file where something is.
-    pub(super) fn load(config: Config, scenario: Option<&Scenario>) -> anyhow::Result<Self> {
+    /// [`Diagnostics`] that point to all that is wrong.
+    pub(super) fn load(config: Config, scenario: Option<Scenario>) -> anyhow::Result<Self> {
         let several = config.file.len() > 1 || config.file.iter().any(|path| path.is_dir());
         let files = paths(&config.file)?;
-        let mut sources = config.sources(scenario.map(|scenario| scenario.id));
+        let mut sources = config.sources(scenario);
         if files.is_empty() {
-            let plan = config::load(&sources)?;
-            return Ok(Self { all: vec![Instance::new(plan, None)], sources, several });
+            return Ok(Self { plans: vec![config::load(&sources)?], several });
         }
-        let alone = files.len() == 1;
-        let mut all = Vec::with_capacity(files.len());
+        let (mut plans, mut wrong) = (Vec::with_capacity(files.len()), Vec::new());
         for file in &files {
             sources.file = Some(file.clone());
-            let plan = config::load(&sources)?;
-            all.push(Instance::new(plan, Some(file).filter(|file| !alone && file.is_file())));
+            plans.extend(Diagnostics::gather(&mut wrong, config::load(&sources))?);
         }
-        tell_apart(&files, &all, &mut sources)?;
-        Ok(Self { all, sources, several })
+        Diagnostics::check(wrong)?;
+        tell_apart(&files, &plans, &mut sources)?;
+        Ok(Self { plans, several })
     }
 
-    /// The plan of each instance, in their order.
-    ///
-    /// # Errors
-    /// As for [`Self::load`], where a file was changed meanwhile.
-    pub(super) fn plans(&self) -> impl Iterator<Item = anyhow::Result<Plan>> {
-        let mut sources = self.sources.clone();
-        self.all.iter().map(move |instance| {
-            let file = match &instance.from {
-                From::Plan(plan) => return Ok(Plan::clone(plan)),
-                From::File(file) => file,
-            };
-            sources.file = Some(file.clone());
-            let plan = config::load(&sources)?;
-            if (&plan.name, &plan.namespace) == (&instance.name, &instance.namespace) {
-                return Ok(plan);
-            }
-            let what = "the instance was given another name or namespace while pgk was reading";
-            Err(Diagnostic::new(what).at(Place::path(file)).help("run pgk again").into())
-        })
-    }
-
-    /// The plan, if there is one instance.
-    pub(super) fn only(&self) -> Option<&Plan> {
-        match &self.all[..] {
-            [Instance { from: From::Plan(plan), .. }] => Some(plan),
-            _ => None,
-        }
-    }
-
-    /// The names of the instances, in their order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.all.iter().map(|instance| &instance.name)
+    /// The plan of each instance.
+    pub(super) fn plans(&self) -> &[Plan] {
+        &self.plans
     }
 
     /// Where the instance `name` is written to, in or as `folder`.
@@ -99,10 +51,17 @@ impl Instances {
         if self.several { folder.join(name.as_str()) } else { folder.to_owned() }
     }
 
-    /// Refuses to write two instances into one folder.
-    pub(super) fn have_folders(&self) -> Result<(), Diagnostic> {
+    /// Refuses to write two instances into one folder, or several into `folder` with those of one that is there.
+    pub(super) fn have_folders(&self, folder: &Path) -> Result<(), Diagnostic> {
+        if self.several && emit::is_ours(folder) {
+            return Err(Diagnostic::new(
+                "this folder holds the files of one instance, and you asked for several",
+            )
+            .at(Place::path(folder))
+            .help("choose another folder, in which each instance has one of its own"));
+        }
         let mut seen = HashMap::new();
-        for Instance { name, namespace: own, .. } in &self.all {
+        for Plan { name, namespace: own, .. } in &self.plans {
             if let Some(namespace) = seen.insert(name.as_str(), own.as_ref()) {
                 let at = |namespace: Option<_>| match namespace {
                     Some(namespace) => format!("namespace `{namespace}`"),
@@ -110,34 +69,31 @@ impl Instances {
                 };
                 let (one, other) = (at(namespace), at(own.as_ref()));
                 let what = format!("two instances are named `{name}`, in {one} and in {other}");
-                return Err(Diagnostic::new(what)
-                    .help("a folder holds one instance a name: write them into two, one after the other"));
+                return Err(Diagnostic::new(what).help(
+                    "a folder holds one instance per name: write them into two folders, one after the other",
+                ));
             }
         }
         Ok(())
     }
 }
 
-impl Instance {
-    /// The instance of `plan`, which `again` gives again.
-    fn new(plan: Plan, again: Option<&PathBuf>) -> Self {
-        let (name, namespace) = (plan.name.clone(), plan.namespace.clone());
-        let from = again.map_or_else(|| From::Plan(Box::new(plan)), |file| From::File(file.clone()));
-        Self { name, namespace, from }
-    }
-}
-
-/// The files that `-f` names: a folder stands for each `*.yaml` in it, in the order of their names.
+/// The files that `-f` names: a folder stands for each `*.yaml` and `*.yml` in it, in the order of their names.
 fn paths(given: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut files = Vec::new();
+    if given.iter().filter(|path| *path == Path::new("-")).count() > 1 {
+        return Err(Diagnostic::new("standard input is given twice")
+            .help("it can be read only once: leave one `-f -` out"));
+    }
     for path in given {
         if !path.is_dir() {
             files.push(path.clone());
             continue;
         }
-        let below = super::files_in(path, &["yaml"]).map_err(|error| {
+        let mut below = super::files_in(path, &["yaml", "yml"]).map_err(|error| {
             Diagnostic::new(format!("cannot read the folder: {error}")).at(Place::path(path))
         })?;
+        below.retain(|file| !file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
         if below.is_empty() {
             return Err(Diagnostic::new("this folder has no configuration")
                 .at(Place::path(path))
@@ -152,21 +108,21 @@ fn paths(given: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
 /// another's object has.
 ///
 /// Patroni and pgk name objects after those that are rendered, so an instance named like one is in the way of them.
-fn tell_apart(files: &[PathBuf], all: &[Instance], sources: &mut Sources) -> Result<(), Diagnostic> {
-    let namespace = |instance: &Instance| instance.namespace.as_ref().map(Namespace::to_string);
-    let key = |instance: &Instance| (namespace(instance), instance.name.to_string());
-    let owners: HashMap<_, _> = all.iter().map(key).zip(files).collect();
+fn tell_apart(files: &[PathBuf], plans: &[Plan], sources: &mut Sources) -> Result<(), Diagnostic> {
+    let namespace = |plan: &Plan| plan.namespace.as_ref().map(Namespace::to_string);
+    let key = |plan: &Plan| (namespace(plan), plan.name.to_string());
+    let owners: HashMap<_, _> = plans.iter().map(key).zip(files).collect();
     // What follows an instance's name in that of its objects.
     let endings: Vec<_> = Names::of("").all().into_iter().filter(|ending| !ending.is_empty()).collect();
     let mut seen = HashMap::new();
-    for (file, instance) in files.iter().zip(all) {
-        let name = instance.name.as_str();
+    for (file, plan) in files.iter().zip(plans) {
+        let name = plan.name.as_str();
         let owner = |ending: &String| {
             let owner = name.strip_suffix(ending.as_str())?;
-            let other = owners.get(&(namespace(instance), owner.to_owned()))?;
+            let other = owners.get(&(namespace(plan), owner.to_owned()))?;
             Some((*other, format!("`{name}` is the name of an object of the instance `{owner}`")))
         };
-        let what = match seen.insert(key(instance), file) {
+        let what = match seen.insert(key(plan), file) {
             Some(other) => Some((other, format!("another instance is named `{name}`"))),
             None => endings.iter().find_map(owner),
         };
@@ -174,9 +130,10 @@ fn tell_apart(files: &[PathBuf], all: &[Instance], sources: &mut Sources) -> Res
             sources.file = Some(file.clone());
             let place = config::place("name", sources).unwrap_or_else(|| Place::path(file));
             let other = other.display();
-            return Err(Diagnostic::new(what)
-                .at(place)
-                .help(format!("that one is of {other}: give each another name, or a namespace of its own")));
+            return Err(Diagnostic::new(what).at(place).help(format!(
+                "that one is of {other}: files are not merged, each is an instance; give it another \
+                    name, or a namespace of its own"
+            )));
         }
     }
     Ok(())

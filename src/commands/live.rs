@@ -9,8 +9,8 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchP
 use kube::core::Status;
 use serde_json::Value as Json;
 
-use super::diff::difference;
 use crate::api::{self, bounded, refusal};
+use crate::emit::unified;
 use crate::manifest::{objects, replacement};
 use crate::render::Document;
 
@@ -76,6 +76,9 @@ async fn one(client: &Client, default: &str, object: &Json) -> anyhow::Result<bo
     let applied = applied.with_context(|| format!("cannot try to apply {what}"))?;
     let shown = shown(&what, live.as_ref(), &serde_json::to_value(applied)?);
     super::print(shown.as_deref().unwrap_or_default())?;
+    for line in live.iter().flat_map(|live| super::parameters::changed(live, object)) {
+        eprintln!("pgk: {line}");
+    }
     Ok(shown.is_some())
 }
 
@@ -100,7 +103,7 @@ fn shown(what: &str, live: Option<&Json>, applied: &Json) -> Option<String> {
         text
     };
     let path = format!("live/{}", what.replace(' ', "/"));
-    let difference = difference(&path, before.as_ref().map(text).as_deref(), Some(&text(&after)));
+    let difference = unified(&path, before.as_ref().map(text).as_deref(), Some(&text(&after)));
     Some(format!("{verb}: {what}\n{difference}"))
 }
 
@@ -143,7 +146,7 @@ fn own(object: &Json) -> Json {
         {
             metadata.shift_remove(key);
         }
-        // The whole object once more, a Secret's values included.
+        // A second copy of the whole object, including a Secret's values.
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Json::as_object_mut) {
             annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
             if annotations.is_empty() {

@@ -3,9 +3,8 @@
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Completion, Man};
-use crate::config::similar;
-use crate::error::{Diagnostic, Place};
+use crate::cli::{Cli, Completion, Man, VERSION};
+use crate::error::{Diagnostic, Place, similar};
 
 /// Prints what makes a shell complete pgk's arguments.
 ///
@@ -33,7 +32,16 @@ pub fn man(arguments: &Man) -> anyhow::Result<()> {
                 .suggest(similar(name, names), "`pgk --help` lists the commands")
         })?,
     };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    super::print(&String::from_utf8(page).context("a page is not UTF-8")?)
+    let version = env!("CARGO_PKG_VERSION");
+    // Its synopsis of clap_mangen lacks the values.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    let page = clap_mangen::Man::new(command.clone().override_usage(usage).version(VERSION))
+        .source(format!("pgk {version}"))
+        .manual("pgk");
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    let text = String::from_utf8(text).context("a page is not UTF-8")?;
+    // groff reads only ASCII.
+    super::print(&text.replace('…', "\\[u2026]"))
 }

@@ -1,4 +1,4 @@
-//! One file a command, each thin: it calls the pipeline's steps in order.
+//! One thin file per command: it calls the steps of the pipeline in order.
 
 mod check;
 mod diff;
@@ -12,6 +12,8 @@ mod instances;
 #[cfg(feature = "drill")]
 mod live;
 mod manual;
+mod parallel;
+mod parameters;
 mod secret;
 
 pub use check::check;
@@ -46,12 +48,13 @@ fn print_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> anyhow::Result<(
     }
 }
 
-/// The files with one of these endings in a folder, and not in those below it, in the order of their names.
+/// The files with one of these endings in a folder, and not in those below it, in the order of their names. A link to
+/// nothing is among them, so that who reads it says so.
 fn files_in(folder: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| {
         let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| endings.contains(&ending)) && path.is_file()
+        ending.is_some_and(|ending| endings.contains(&ending)) && !path.is_dir()
     });
     paths.sort();
     Ok(paths)

@@ -9,16 +9,17 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use super::instances::Instances;
 use crate::cli::{Secret, Which};
-use crate::config::Plan;
 use crate::config::types::{AzureKey, Namespace};
+use crate::config::{Plan, Scenario};
 use crate::emit;
-use crate::error::Diagnostic;
+use crate::error::{Diagnostic, Diagnostics};
 use crate::manifest::{self, External};
 use crate::render::{Document, Renderer, hex};
-use crate::scenario::{self, Archive, CIPHER_PASS, CREDENTIAL_KEYS, Labels, Names, TLS_KEYS, labels};
+use crate::scenario::{Archive, CIPHER_PASS, CREDENTIAL_KEYS, Labels, Names, TLS_KEYS, labels};
 
 /// How many random bytes a password is made of.
 const BYTES: usize = 24;
@@ -28,19 +29,23 @@ const TEN_YEARS: Duration = Duration::from_secs(3653 * 86_400);
 /// How much its beginning lies before now: clocks differ.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Prints the Secrets.
+/// Prints the Secrets, or writes them into a file.
 ///
 /// # Errors
 /// As for [`super::generate`]; what a repository needs is not in the environment; the operating system has no
 /// random numbers.
 pub fn secret(arguments: Secret) -> anyhow::Result<()> {
-    let scenario = arguments.scenario.as_deref().and_then(scenario::named);
-    let archive = scenario.is_some_and(|scenario| scenario.archive);
-    let mut all = Vec::new();
-    for plan in Instances::load(arguments.config, scenario)?.plans() {
-        all.extend(documents(&plan?, archive, arguments.only)?);
+    let archive = arguments.scenario.is_some_and(Scenario::has_archive);
+    let (mut all, mut wrong) = (Vec::new(), Vec::new());
+    for plan in Instances::load(arguments.config, arguments.scenario)?.plans() {
+        let documents = documents(plan, archive, arguments.only);
+        all.extend(Diagnostics::gather(&mut wrong, documents)?.into_iter().flatten());
     }
-    super::print_parts(emit::stream(&all))
+    Diagnostics::check(wrong)?;
+    match arguments.output {
+        Some(path) => emit::write_file(&path, &emit::stream(&all).collect::<String>(), true),
+        None => super::print_parts(emit::stream(&all)),
+    }
 }
 
 /// The Secrets of `plan`'s instance: with an archive all three, if the second is needed.
@@ -88,10 +93,10 @@ fn document(plan: &Plan, template: &str, keys: Keys) -> anyhow::Result<Document>
         labels: labels(plan),
         keys,
     };
-    let text = Renderer::new(&values, Vec::new())?.render(template)?;
+    let text = Renderer::new(&values)?.render(template)?;
     let document = Document { path: "secret.yaml".to_owned(), text };
     let findings = manifest::check(std::slice::from_ref(&document), &External::default());
-    anyhow::ensure!(findings.is_empty(), "the rendered Secret is wrong, which is a defect of pgk");
+    anyhow::ensure!(findings.is_empty(), "the rendered Secret is wrong, which is a bug in pgk");
     Ok(document)
 }
 
@@ -105,43 +110,62 @@ fn random() -> anyhow::Result<String> {
     Ok(hex(&bytes))
 }
 
-/// What the repositories are opened with: from the environment, and the pass phrase made anew unless it is there.
+/// What the repositories are opened with: from the environment, and a new pass phrase unless one is given.
 fn repository_keys(plan: &Plan, keys: &[&'static str]) -> anyhow::Result<Keys> {
-    keys.iter()
-        .map(|&key| {
-            let value = match key {
-                CIPHER_PASS => match given("PGK_CIPHER_PASS")? {
-                    Some(given) => given,
-                    None => random()?,
-                },
-                "s3-key" => variable(key, "AWS_ACCESS_KEY_ID")?,
-                "s3-key-secret" => variable(key, "AWS_SECRET_ACCESS_KEY")?,
-                "azure-key" if plan.q3.azure.key_type == AzureKey::Sas => {
-                    variable(key, "AZURE_STORAGE_SAS_TOKEN")?
-                }
-                "azure-key" => variable(key, "AZURE_STORAGE_KEY")?,
-                "gcs-key.json" => file(key, "GOOGLE_APPLICATION_CREDENTIALS")?,
-                _ => file(key, "PGK_SFTP_KEY")?,
-            };
-            Ok((key, value))
-        })
-        .collect()
+    let (mut all, mut wrong) = (Keys::new(), Vec::new());
+    for &key in keys {
+        match repository_key(plan, key) {
+            Ok(value) => all.push((key, value)),
+            Err(error) => drop(Diagnostics::gather::<()>(&mut wrong, Err(error))?),
+        }
+    }
+    Diagnostics::check(wrong)?;
+    Ok(all)
 }
 
-/// What the environment variable holds; `None` if that is nothing.
+fn repository_key(plan: &Plan, key: &str) -> anyhow::Result<String> {
+    let value = match key {
+        CIPHER_PASS => match given("PGK_CIPHER_PASS")? {
+            Some(given) if given.is_empty() => {
+                return Err(Diagnostic::new("the environment variable PGK_CIPHER_PASS is set, and empty")
+                    .help("set it to the pass phrase of the existing repository, or unset it for a new one")
+                    .into());
+            }
+            Some(given) => given,
+            None => random()?,
+        },
+        "s3-key" => variable(key, "AWS_ACCESS_KEY_ID")?,
+        "s3-key-secret" => variable(key, "AWS_SECRET_ACCESS_KEY")?,
+        "azure-key" if plan.q3.azure.key_type == AzureKey::Sas => variable(key, "AZURE_STORAGE_SAS_TOKEN")?,
+        "azure-key" => variable(key, "AZURE_STORAGE_KEY")?,
+        "gcs-key.json" => {
+            let is_key = |text: &str| {
+                serde_json::from_str::<Json>(text).is_ok_and(|it| it.get("private_key").is_some())
+            };
+            file(key, "GOOGLE_APPLICATION_CREDENTIALS", is_key, "a service account's key in JSON")?
+        }
+        _ => {
+            let is_key = |text: &str| text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----");
+            file(key, "PGK_SFTP_KEY", is_key, "a private key, as `ssh-keygen -m PEM` writes it")?
+        }
+    };
+    Ok(value)
+}
+
+/// What the environment variable holds, if it is set.
 fn given(name: &str) -> Result<Option<String>, Diagnostic> {
     match std::env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => {
             Err(Diagnostic::new(format!("the environment variable {name} is not UTF-8"))
-                .help("a Secret holds text: set it anew"))
+                .help("a Secret holds text: set it again"))
         }
     }
 }
 
 fn variable(key: &str, name: &str) -> Result<String, Diagnostic> {
-    given(name)?.ok_or_else(|| {
+    given(name)?.filter(|value| !value.is_empty()).ok_or_else(|| {
         Diagnostic::new(format!(
             "the Secret's `{key}` is taken from the environment variable {name}, which is not set"
         ))
@@ -149,12 +173,17 @@ fn variable(key: &str, name: &str) -> Result<String, Diagnostic> {
     })
 }
 
-fn file(key: &str, name: &str) -> Result<String, Diagnostic> {
+fn file(key: &str, name: &str, is_key: fn(&str) -> bool, what: &str) -> Result<String, Diagnostic> {
     let path = variable(key, name)?;
-    std::fs::read_to_string(&path).map_err(|why| {
+    let text = std::fs::read_to_string(&path).map_err(|why| {
         Diagnostic::new(format!("cannot read {path}, the file that {name} names: {why}"))
             .help(format!("it is what becomes the Secret's `{key}`"))
-    })
+    })?;
+    if is_key(&text) {
+        return Ok(text);
+    }
+    Err(Diagnostic::new(format!("{path}, the file that {name} names, is not {what}"))
+        .help(format!("it is what becomes the Secret's `{key}`")))
 }
 
 /// One certificate for both sides, whose authority is forgotten at once.

@@ -5,11 +5,15 @@
 //! as it is read, so that an error points into the text that caused it.
 
 mod archive;
-mod layer;
+mod conflicts;
+mod parameters;
 mod place;
 mod plan;
+mod scenario;
+mod section;
 pub mod settings;
 pub mod types;
+mod volume;
 mod written;
 
 use std::collections::HashSet;
@@ -18,13 +22,17 @@ use std::sync::LazyLock;
 
 use anyhow::Context as _;
 
-use crate::error::{Diagnostic, Diagnostics, Place};
+use crate::error::{Diagnostic, Diagnostics, Place, shown, similar};
+use crate::yaml::{At, Key, Node, Value, Words, at, diagnose, explain, in_file, not_closed, unclosed};
 pub use archive::Q3;
-use layer::Layer;
+use conflicts::Conflict;
+pub(crate) use parameters::{SizedParameter, explained};
+use plan::Layer;
 pub use plan::Plan;
+pub use scenario::Scenario;
+use section::Setting as _;
 use settings::within;
 use types::Strategy;
-use written::{At, Key, Node, Value};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +45,7 @@ pub struct Sources {
     pub flags: Vec<(&'static str, &'static str, String)>,
     /// The scenario that it is for: with an archive, its settings must go together as well, and what is given
     /// on the command line must be the scenario's. `None` is none in particular.
-    pub scenario: Option<&'static str>,
+    pub scenario: Option<Scenario>,
 }
 
 /// A configuration file may not be larger than this, in bytes.
@@ -48,7 +56,8 @@ const LARGEST_FILE: u64 = 1 << 20;
 /// # Errors
 /// [`Diagnostics`] that point to all that is wrong, as far as the file is YAML.
 pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
-    static DEFAULTS: LazyLock<Result<Plan, String>> = LazyLock::new(Plan::defaults);
+    static DEFAULTS: LazyLock<Result<Plan, String>> =
+        LazyLock::new(|| Plan::at_first().map_err(|error| error.to_string()));
     let mut plan = DEFAULTS.clone().map_err(anyhow::Error::msg).context("a default of pgk is not valid")?;
     let file = sources.file.as_deref().map(File::read).transpose()?;
     let mut wrong = Vec::new();
@@ -69,22 +78,38 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
             Err(error) => wrong.push(*error),
         }
     }
-    let archive = if sources.scenario == Some("q3") { plan.archive_conflicts() } else { Vec::new() };
+    let scenario = sources.scenario.map(|asked| asked.with(plan.q2.strategy));
+    let has_archive = scenario.is_some_and(Scenario::has_archive);
+    let archive = if has_archive { plan.archive_conflicts() } else { Vec::new() };
     // In a file that is shared, what Q2 is set to does not matter to Q1.
-    let conflicts = if sources.scenario == Some("q1") { Vec::new() } else { plan.conflicts() };
-    let conflicts: Vec<_> = archive.into_iter().chain(conflicts).collect();
+    let conflicts = if scenario == Some(Scenario::Q1) { Vec::new() } else { plan.conflicts() };
+    let parameters = plan.parameter_verdicts(scenario);
+    let conflicts = archive.into_iter().chain(conflicts).chain(plan.resource_conflicts());
+    let conflicts: Vec<_> = conflicts.chain(parameters.refused).collect();
+    let place_of = |conflict: &Conflict| {
+        if conflict.is_value {
+            place::of_value(&conflict.key, sources, file.as_ref())
+        } else {
+            place::of(&conflict.key, sources, file.as_ref())
+        }
+    };
+    let alone = wrong.len();
     for conflict in conflicts {
-        let unknown = wrong.iter().any(|Wrong { key, .. }| {
+        let unknown = wrong.iter().take(alone).any(|Wrong { key, .. }| {
             within(key, &conflict.key) || conflict.others.iter().any(|other| within(key, other))
         });
         if !unknown {
-            let place = place::of(&conflict.key, sources, file.as_ref());
-            let diagnostic = Diagnostic { place, ..conflict.diagnostic };
+            let diagnostic = Diagnostic { place: place_of(&conflict), ..conflict.diagnostic };
             wrong.push(Wrong { key: conflict.key, diagnostic });
         }
     }
-    without_effect(sources, &plan, &mut wrong);
+    without_effect(sources, scenario, plan.q2.strategy == Strategy::Restore, &mut wrong);
+    let unlisted = if has_archive { unlisted(sources, &plan, file.as_ref(), &mut wrong) } else { Vec::new() };
     Diagnostics::check(wrong.into_iter().map(|wrong| wrong.diagnostic).collect())?;
+    plan.name_parameters();
+    let warned = parameters.warned.into_iter();
+    let warned = warned.map(|it| Diagnostic { place: place_of(&it), ..it.diagnostic });
+    plan.warnings = warned.chain(unlisted).collect();
     Ok(plan)
 }
 
@@ -95,38 +120,38 @@ struct Wrong {
 }
 
 /// What is set on the command line and is not the scenario's. In a file it may stay: several may share it.
-fn without_effect(sources: &Sources, plan: &Plan, wrong: &mut Vec<Wrong>) {
+fn without_effect(sources: &Sources, asked: Option<Scenario>, restores: bool, wrong: &mut Vec<Wrong>) {
     let set = sources.set.iter().filter_map(|argument| {
         let (key, _) = argument.split_once('=')?;
         Some((key, key, Place::argument("--set", argument, 0)))
     });
     let flags = sources.flags.iter().map(|(flag, key, value)| (*flag, *key, Place::argument(flag, value, 0)));
     let given: Vec<_> = set.chain(flags).collect();
-    let asked = match sources.scenario {
-        Some("q2") if plan.q2.strategy == Strategy::Restore => Some("q2-restore"),
-        asked => asked,
-    };
     for (named, key, place) in given {
         let Some(setting) = settings::find(key) else { continue };
         let has = match asked {
-            Some(asked) => setting.scenarios.iter().any(|scenario| scenario == asked),
+            Some(asked) => setting.scenarios.contains(&asked),
             // Who names no scenario has no archive.
-            None => setting.scenarios != ["q3"],
+            None => setting.scenarios != [Scenario::Q3],
         };
-        if has || wrong.iter().any(|wrong| within(&wrong.key, key)) {
+        // Q3 and restore exclude each other, in a file as well: that is said already.
+        let excluded = asked == Some(Scenario::Q3) && key == "q2.strategy" && restores;
+        if has || excluded {
             continue;
         }
-        let whose = settings::names(&setting.scenarios);
+        // What is wrong with its value matters no more.
+        let argument = |wrong: &Wrong| matches!(wrong.diagnostic.place, Some(Place::Argument { .. }));
+        wrong.retain(|wrong| !(argument(wrong) && within(&wrong.key, key)));
+        let whose = Scenario::list(&setting.scenarios);
         let diagnostic = match asked {
             Some(asked) => {
-                let q2 = ["q2", "q2-restore"].map(ToOwned::to_owned);
                 // By which way, if that is what matters.
-                let asked = if q2.iter().any(|it| it == asked)
-                    && !q2.iter().any(|it| setting.scenarios.contains(it))
-                {
-                    settings::names(&q2)
+                let q2 = Scenario::EITHER_Q2;
+                let is_of_q2 = q2.iter().any(|it| setting.scenarios.contains(it));
+                let asked = if q2.contains(&asked) && !is_of_q2 {
+                    asked.name().to_owned()
                 } else {
-                    settings::names(&[asked.to_owned()])
+                    Scenario::list(&[asked])
                 };
                 Diagnostic::new(format!("{named} is for {whose}, and has no effect in {asked}")).help(
                     format!("leave {named} out; in a file that several scenarios share, `{key}` may stay"),
@@ -137,6 +162,37 @@ fn without_effect(sources: &Sources, plan: &Plan, wrong: &mut Vec<Wrong>) {
         };
         wrong.push(Wrong { key: key.to_owned(), diagnostic: diagnostic.at(place) });
     }
+}
+
+/// What is set of a repository that is not among `q3.repos`: on the command line an error, in a file a warning, as it
+/// may be there for another day.
+fn unlisted(sources: &Sources, plan: &Plan, file: Option<&File>, wrong: &mut Vec<Wrong>) -> Vec<Diagnostic> {
+    use types::RepoKind::{Azure, Gcs, Posix, S3, Sftp};
+    let mut warnings = Vec::new();
+    // Where the list is wrong, there is no telling.
+    if wrong.iter().any(|wrong| wrong.key == "q3.repos") {
+        return warnings;
+    }
+    let listed: Vec<_> = plan.q3.repos.kinds().iter().map(|kind| kind.as_str()).collect();
+    for kind in [Posix, S3, Gcs, Azure, Sftp].into_iter().filter(|kind| !plan.q3.repos.has(*kind)) {
+        let section = format!("q3.{}", kind.as_str());
+        let argument = place::of(&section, sources, None);
+        let in_file = || place::in_section(&section, file?);
+        let Some(place) = argument.or_else(in_file) else { continue };
+        let is_argument = matches!(place, Place::Argument { .. });
+        let diagnostic = Diagnostic::new(format!(
+            "settings of {section} have no effect: the archive is in q3.repos, which is {}",
+            listed.join(", ")
+        ))
+        .at(place)
+        .help(format!("to use it as well: q3.repos={},{}", listed.join(","), kind.as_str()));
+        if is_argument {
+            wrong.push(Wrong { key: section, diagnostic });
+        } else {
+            warnings.push(diagnostic);
+        }
+    }
+    warnings
 }
 
 /// Where `key` was set last; `None` where nobody did, or where its file cannot be read again.
@@ -158,9 +214,18 @@ impl File {
             if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
         match read_text(path) {
             Ok(text) => Ok(Self { shown, text }),
-            Err(why) => Err(Diagnostic::new(format!("cannot read the configuration: {why}"))
-                .at(Place::path(Path::new(&shown)))
-                .help("give the path of a YAML file after -f, or leave -f out for the defaults")),
+            Err(why) => {
+                let help = match why.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        "`pgk init` writes a pgk.yaml to begin with; without -f, the defaults apply"
+                    }
+                    std::io::ErrorKind::PermissionDenied => "let this user read it",
+                    _ => "a configuration is YAML in UTF-8, of at most 1 MiB",
+                };
+                Err(Diagnostic::new(format!("cannot read the configuration: {why}"))
+                    .at(Place::path(Path::new(&shown)))
+                    .help(help))
+            }
         }
     }
 
@@ -178,7 +243,7 @@ impl File {
         for found in found {
             let (key, error_at, diagnostic) = match found {
                 Found::Twice(key, at) => {
-                    let what = format!("{} is there twice", types::shown(&key));
+                    let what = format!("{} is given twice", shown(&key));
                     (key, at, Diagnostic::new(what).help("keep one of the two"))
                 }
                 Found::Setting(keys, node) => match read_setting(&keys, node) {
@@ -196,9 +261,14 @@ impl File {
                 break;
             }
         }
+        // It says more than what the reader made of the beginning.
+        if let Some((bracket, bracket_at)) = unclosed(&self.text) {
+            let diagnostic = not_closed(bracket).at(in_file(&self.shown, &self.text, Some(bracket_at)));
+            return vec![Wrong { key: String::new(), diagnostic }];
+        }
         // An error of syntax, or in what is not looked into.
         if !has_first {
-            let diagnostic = diagnose(first, &self.shown, &self.text, KEYS);
+            let diagnostic = diagnose(first, &self.shown, &self.text, &words(KEYS));
             wrong.insert(0, Wrong { key: String::new(), diagnostic });
         }
         wrong
@@ -217,8 +287,7 @@ enum Found {
 fn settings_in(node: Node, keys: &mut Vec<Key>, found: &mut Vec<Found>) {
     let path = dotted(keys);
     let section = path.is_empty()
-        || path == "postgres.parameters"
-        || settings::find(&path).is_some_and(|setting| setting.section);
+        || settings::find(&path).is_some_and(|it| it.section || it.key == path && it.is_map());
     // What a target is may be said one way or another, and each is a setting.
     let one = |entries: &[(Key, Node)]| match entries {
         [((part, _), _)] => settings::all().iter().any(|it| it.key == format!("{path}.{part}")),
@@ -258,7 +327,7 @@ fn read_setting(keys: &[Key], node: Node) -> Result<Layer, Box<(String, At, Diag
         let key = dotted(keys);
         let is_key = keys.last().is_some_and(|(_, key_at)| *key_at == at);
         let help = help(&key, value.as_deref(), is_key);
-        let mut diagnostic = explain(&error, &help);
+        let mut diagnostic = explain(&error, &words(&help));
         if let serde_yaml::Error::SerdeUnknownField { field, expected, .. } = error.without_snippet()
             && similar(field, expected.iter().copied()).is_none()
             && let Some(meant) = settings::meant(field)
@@ -296,21 +365,14 @@ fn help(key: &str, value: Option<&str>, is_key: bool) -> String {
 /// Where a user finds what a configuration may hold.
 pub(crate) const KEYS: &str = "`pgk explain` lists every key";
 
-/// What is wrong with the YAML `text` of the file `path`, and where; `help` where there is none better.
-pub(crate) fn diagnose(error: &serde_yaml::Error, path: &str, text: &str, help: &str) -> Diagnostic {
-    explain(error, help).at(in_file(path, text, error.location().and_then(at)))
-}
-
-/// Line and column.
-pub(crate) fn at(location: serde_yaml::Location) -> Option<At> {
-    Some((usize::try_from(location.line()).ok()?, usize::try_from(location.column()).ok()?))
-}
-
-/// What is at `at` in the file `path`, whose text is `text`.
-pub(crate) fn in_file(path: &str, text: &str, at: Option<At>) -> Place {
-    let position = at
-        .and_then(|(line, column)| Some((line, column, text.lines().nth(line.checked_sub(1)?)?.to_owned())));
-    Place::File { path: path.to_owned(), position }
+/// What an error of the configuration's YAML is said in.
+fn words(help: &str) -> Words<'_> {
+    Words {
+        whole: "the configuration",
+        map: "a map of settings",
+        one: "describe one instance per file",
+        help,
+    }
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
@@ -331,51 +393,6 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 fn parse(text: &str) -> Result<Layer, serde_yaml::Error> {
     let options = serde_yaml::options! { with_snippet: false };
     Ok(serde_yaml::from_str_with_options::<Option<Layer>>(text, options)?.unwrap_or_default())
-}
-
-/// What is wrong and what to do, in the user's words rather than the parser's.
-pub(crate) fn explain(error: &serde_yaml::Error, help: &str) -> Diagnostic {
-    use serde_yaml::Error as E;
-    match error.without_snippet() {
-        E::SerdeUnknownField { field, expected, .. } => {
-            Diagnostic::new(format!("unknown key {}", types::shown(field))).suggest(
-                similar(field, expected.iter().copied()),
-                format!("the keys here are {}", expected.join(", ")),
-            )
-        }
-        E::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().map_or_else(|| "a key".to_owned(), types::shown);
-            Diagnostic::new(format!("{key} is there twice")).help("keep one of the two")
-        }
-        E::MultipleDocuments { .. } => Diagnostic::new("the configuration holds more than one YAML document")
-            .help("describe one instance a file"),
-        E::Unexpected { expected: "mapping start", .. } => {
-            Diagnostic::new("a map of settings is expected here").help(help)
-        }
-        E::Unexpected { expected: "string scalar", .. } => {
-            Diagnostic::new("a single value is expected here").help(help)
-        }
-        other => {
-            // Without the position, which the diagnostic shows in its own way.
-            let text = other.to_string();
-            let position =
-                error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-            Diagnostic::new(position.and_then(|position| text.strip_suffix(&position)).unwrap_or(&text))
-                .help(help)
-        }
-    }
-}
-
-/// The one of `words` that was probably meant by `word`.
-pub(crate) fn similar<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 40;
-    const ALIKE: f64 = 0.85;
-    if word.len() > LONGEST {
-        return None;
-    }
-    let likeness = |other: &str| strsim::jaro_winkler(word, other);
-    let best = words.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) > ALIKE).then_some(best)
 }
 
 fn split_set(argument: &str) -> Result<(&str, &str), Box<Wrong>> {

@@ -1,120 +1,130 @@
-//! What is to be rendered, complete and valid: the only thing that the later steps see.
+//! What is to be rendered, complete and valid: the only thing that the later steps see. Its settings, but for those of
+//! the archive, are declared here.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::archive::Q3;
-use super::layer::{self, Amounts, Layer};
+use super::scenario::Scenario;
+use super::section::{Setting as _, section};
 use super::types::{
-    Backups, Database, Dcs, Durability, Image, Interval, Known as _, Lang, Name, Namespace, ParameterName,
-    ParameterValue, PgSize, Quantity, Replicas, StorageClass, Strategy, Switch, User, Version,
+    Backups, Database, Dcs, Durability, Image, Interval, Lang, Name, Namespace, ParameterName,
+    ParameterValue, PgSize, Port, Quantity, Region, Replicas, Sizing, SlotKind, SlotName, Strategy, Switch,
+    Tls, User, Version,
 };
+use super::volume::Storage;
 use crate::error::Diagnostic;
 
-/// What is wrong with settings that are each right on their own.
-pub(super) struct Conflict {
-    /// The setting that is in the way of the others.
-    pub(super) key: String,
-    /// The others, or the section that they are in: where one of them is wrong, nothing can be said.
-    pub(super) others: &'static [&'static str],
-    /// What is wrong, and what to do.
-    pub(super) diagnostic: Diagnostic,
-}
-
-impl Conflict {
-    pub(super) fn new(
-        key: impl Into<String>,
-        others: &'static [&'static str],
-        what: impl Into<String>,
-        help: &str,
-    ) -> Self {
-        Self { key: key.into(), others, diagnostic: Diagnostic::new(what).help(help) }
+section! {
+    /// A validated configuration with every default filled in.
+    Plan, in a layer Layer {
+        /// The prefix of every object's name. With `pg`, there are the Services pg-rw and pg-ro, the Secret
+        /// pg-credentials, and so on. In Q3, it has at most 39 characters.
+        name: Name = "pg", for Scenario::ALL, init true,
+            becomes "the names and labels of all objects; Q3's pgBackRest stanza";
+        /// The namespace of every object.
+        namespace: Option<Namespace>, otherwise "that of the context which applies the manifests",
+            example "databases", for Scenario::ALL, becomes "metadata.namespace";
+        /// The language of the README in a rendered folder.
+        lang: Lang = "fr", for Scenario::ALL, becomes "README.md";
+        /// The server.
+        postgres: Postgres, for Scenario::ALL;
+        /// How connections are protected. `encrypted` asks nothing of anybody: each pod makes a certificate of its own, and a client without TLS still gets in.
+        tls: Tls = "encrypted", for Scenario::ALL,
+            becomes "ssl in PostgreSQL's configuration, HTTPS of Patroni's API";
+        /// How many read-only replicas: there is one member more than these. Q2 by restore needs one.
+        replicas: Replicas = 2, for Scenario::ALL, init true, becomes "spec.replicas";
+        /// The volume of each member.
+        storage: Storage = {"size": "8Gi"}, for Scenario::ALL;
+        /// What each PostgreSQL container asks for, and may use at most.
+        resources: Resources, for Scenario::ALL;
+        /// Settings of Q1 only.
+        q1: Q1, for [Scenario::Q1];
+        /// Settings of Q2. Except for those of restore, they are Q3's as well.
+        q2: Q2, for Scenario::WITH_Q2;
+        /// Settings of Q3: the archive.
+        q3: Q3, for [Scenario::Q3];
+    }
+    besides {
+        /// What is rendered as it is asked for, though it is hardly what is wanted.
+        warnings: Vec<Diagnostic>
     }
 }
 
-/// A validated configuration with every default filled in.
-#[derive(Debug, Clone, Serialize)]
-pub struct Plan {
-    /// The instance's name, the prefix of its objects' names.
-    pub name: Name,
-    /// Where the objects go; `None` leaves it to the context that applies them.
-    pub namespace: Option<Namespace>,
-    /// The language of the README.
-    pub lang: Lang,
-    /// The server.
-    pub postgres: Postgres,
-    /// How many replicas follow the primary.
-    pub replicas: Replicas,
-    /// The volume of each member.
-    pub storage: Storage,
-    /// What each PostgreSQL container asks for and may use, by `requests` and `limits`, `cpu` and `memory`.
-    pub resources: BTreeMap<&'static str, BTreeMap<&'static str, Quantity>>,
-    /// Settings of Q1 alone.
-    pub q1: Q1,
+section! {
+    /// The server's settings.
+    Postgres, in a layer PostgresLayer {
+        /// PostgreSQL's major version.
+        version: Version = (Version::DEFAULT.major()), init true;
+        /// The container image. In Q2 and Q3, it is built from the rendered Containerfile.
+        image: Option<Image>,
+            otherwise "q1, and q2 with restore: docker.io/library/postgres:VERSION; q2 and q3: localhost/pgk-postgres:VERSION",
+            example "registry.example/postgres:17", becomes "the image of the containers";
+        /// PostgreSQL parameters, as in `postgresql.conf` but without quotes. With `--set`, one at a time: `postgres.parameters.work_mem=16MB`. Those that the manifests rely on are refused.
+        parameters: BTreeMap<ParameterName, ParameterValue> = {}, example {"work_mem": "16MB"},
+            becomes "postgresql.conf, or Patroni's configuration in Q2 and Q3";
+        /// Whether memory, WAL and parallel workers follow from `resources` and `storage.size`, except for what `parameters` sets.
+        sizing: Sizing = "auto",
+            becomes "shared_buffers, work_mem, max_wal_size and others, each with its rule in a comment";
+        /// The application's database.
+        database: Database = "app", init true, becomes "CREATE DATABASE";
+        /// The role that owns it. Its password is in the Secret that `pgk secret` prints.
+        user: User = "app", init true, becomes "CREATE ROLE";
+        /// Replication slots that go over to the next primary, by their names. A slot is the output plugin of a logical one in the application's database, such as `pgoutput`, with which `wal_level` is `logical`; or `physical`; or `foreign`, which is somebody else's and neither created nor dropped.
+        slots: BTreeMap<SlotName, SlotKind> = {}, example {"cdc": "pgoutput"}, for Scenario::PATRONI,
+            becomes "Patroni's slots and ignore_slots";
+    }
+}
+
+section! {
+    /// What each PostgreSQL container asks for, and may use at most.
+    Resources, in a layer ResourcesLayer {
+        /// What a node must have left for the container.
+        requests: Amounts = {"cpu": "100m", "memory": "256Mi"};
+        /// What the container may use at most.
+        limits: Amounts = {"memory": "1Gi"};
+    }
+}
+
+section! {
+    /// So much CPU time and memory.
+    Amounts, in a layer AmountsLayer {
+        /// CPU time, in cores.
+        cpu: Option<Quantity>, otherwise "none", example 2, becomes "resources of the container";
+        /// Memory, in bytes.
+        memory: Option<Quantity>, becomes "resources of the container";
+    }
+}
+
+section! {
+    /// Settings of Q1 only.
+    Q1, in a layer Q1Layer {
+        /// How far a replica may be behind the primary, in WAL, and still serve reads.
+        max_lag: PgSize = "64MB", becomes "the readiness probe of replicas";
+    }
+}
+
+section! {
     /// Settings of Q2.
-    pub q2: Q2,
-    /// Settings of Q3.
-    #[serde(skip)]
-    pub q3: Q3,
-}
-
-/// The server's settings.
-#[derive(Debug, Clone, Serialize)]
-pub struct Postgres {
-    /// Major version.
-    pub version: Version,
-    /// Container image; the version's official one unless configured.
-    pub image: Option<Image>,
-    /// Parameters on top of pgk's own.
-    pub parameters: BTreeMap<ParameterName, ParameterValue>,
-    /// The application's database.
-    pub database: Database,
-    /// The role that owns it.
-    pub user: User,
-}
-
-/// A volume.
-#[derive(Debug, Clone, Serialize)]
-pub struct Storage {
-    /// Its size.
-    pub size: Quantity,
-    /// Its class; `None` is the cluster's default.
-    pub class: Option<StorageClass>,
-}
-
-/// Settings of Q1 alone.
-#[derive(Debug, Clone, Serialize)]
-pub struct Q1 {
-    /// How far a replica may be behind the primary, in WAL, and still be sent readers.
-    pub max_lag: PgSize,
-}
-
-/// Settings of Q2.
-#[derive(Debug, Clone, Serialize)]
-pub struct Q2 {
-    /// How a new primary comes about.
-    pub strategy: Strategy,
-    /// What an acknowledged commit can rely on.
-    pub durability: Durability,
-    /// How many base backups the store keeps.
-    pub backups: Backups,
-    /// How often the store takes one, in seconds.
-    pub backup_every: Interval,
-    /// The size of the store's volume.
-    pub store_size: Quantity,
-    /// Where Patroni keeps its state.
-    pub dcs: Dcs,
-    /// Whether a lost node is noticed in seconds, by a watcher in each pod.
-    pub fast_failover: Switch,
-    /// How far a replica may be behind the primary, in WAL, and still be sent readers.
-    pub max_lag: PgSize,
-}
-
-impl Storage {
-    pub(super) fn apply(&mut self, layer: layer::Storage) {
-        set(&mut self.size, layer.size);
-        set_optional(&mut self.class, layer.class);
+    Q2, in a layer Q2Layer {
+        /// How a new primary is found.
+        strategy: Strategy = "promote", for Scenario::EITHER_Q2, init true,
+            becomes "the whole folder: with Patroni, or with a backup store";
+        /// What an acknowledged commit can rely on. With restore, it is `strict` (always in the store; `synchronous` means the same there) or `available`.
+        durability: Durability = "synchronous", init true,
+            becomes "Patroni's synchronous_mode and synchronous_mode_strict; with restore, PostgreSQL's synchronous_standby_names";
+        /// How many base backups the store keeps.
+        backups: Backups = 2, for [Scenario::Q2Restore];
+        /// How often the store takes a base backup.
+        backup_every: Interval = "6h", for [Scenario::Q2Restore];
+        /// The size of the store's volume: four times the database is a good start.
+        store_size: Quantity = "32Gi", for [Scenario::Q2Restore],
+            becomes "resources.requests.storage of the store's volume claim";
+        /// Where Patroni keeps the leader's lease and its other state.
+        dcs: Dcs = "configmaps", for Scenario::PATRONI, becomes "Patroni's kubernetes.use_endpoints";
+        /// Notice a lost node in 3 s, by a watcher in each pod; without it, the lease runs for 20 s. There is no watcher if durability is `asynchronous`.
+        fast_failover: Switch = true, for Scenario::PATRONI, becomes "the container `watcher`";
+        /// How far a replica may be behind the primary, in WAL, and still serve reads.
+        max_lag: PgSize = "64MB", becomes "the readiness probe of replicas";
     }
 }
 
@@ -126,142 +136,43 @@ impl Q2 {
 }
 
 impl Plan {
-    /// The defaults, which every layer of configuration changes in turn.
-    pub(super) fn defaults() -> Result<Self, String> {
-        Ok(Self {
-            name: Name::known("pg"),
-            namespace: None,
-            lang: Lang::Fr,
-            postgres: Postgres {
-                version: Version::DEFAULT,
-                image: None,
-                parameters: BTreeMap::new(),
-                database: Database::known("app"),
-                user: User::known("app"),
-            },
-            replicas: Replicas::DEFAULT,
-            storage: Storage { size: Quantity::known("8Gi"), class: None },
-            resources: BTreeMap::from([
-                ("limits", BTreeMap::from([("memory", Quantity::known("1Gi"))])),
-                (
-                    "requests",
-                    BTreeMap::from([("cpu", Quantity::known("100m")), ("memory", Quantity::known("256Mi"))]),
-                ),
-            ]),
-            q1: Q1 { max_lag: PgSize::known("64MB") },
-            q2: Q2 {
-                strategy: Strategy::Promote,
-                durability: Durability::Synchronous,
-                backups: Backups::DEFAULT,
-                backup_every: "6h".parse()?,
-                store_size: Quantity::known("32Gi"),
-                dcs: Dcs::ConfigMaps,
-                fast_failover: Switch::On,
-                max_lag: PgSize::known("64MB"),
-            },
-            q3: Q3::defaults()?,
-        })
+    /// What holds where nothing is set.
+    pub(super) fn at_first() -> Result<Self, serde_yaml::Error> {
+        // As every other value, it is read from YAML, which JSON is.
+        serde_yaml::from_str(&Self::defaults().to_string())
     }
 
-    /// Puts a layer on top. What it does not mention stays; parameters and resources are merged by key.
-    pub(super) fn apply(&mut self, layer: Layer) {
-        set(&mut self.name, layer.name);
-        set_optional(&mut self.namespace, layer.namespace);
-        set(&mut self.lang, layer.lang);
-        set(&mut self.replicas, layer.replicas);
-        if let Some(postgres) = layer.postgres {
-            set(&mut self.postgres.version, postgres.version);
-            set_optional(&mut self.postgres.image, postgres.image);
-            self.postgres.parameters.extend(postgres.parameters.unwrap_or_default());
-            set(&mut self.postgres.database, postgres.database);
-            set(&mut self.postgres.user, postgres.user);
-        }
-        if let Some(storage) = layer.storage {
-            self.storage.apply(storage);
-        }
-        if let Some(resources) = layer.resources {
-            self.set_amounts("requests", resources.requests);
-            self.set_amounts("limits", resources.limits);
-        }
-        if let Some(q1) = layer.q1 {
-            set(&mut self.q1.max_lag, q1.max_lag);
-        }
-        if let Some(q2) = layer.q2 {
-            set(&mut self.q2.strategy, q2.strategy);
-            set(&mut self.q2.durability, q2.durability);
-            set(&mut self.q2.backups, q2.backups);
-            set(&mut self.q2.backup_every, q2.backup_every);
-            set(&mut self.q2.store_size, q2.store_size);
-            set(&mut self.q2.dcs, q2.dcs);
-            set(&mut self.q2.fast_failover, q2.fast_failover);
-            set(&mut self.q2.max_lag, q2.max_lag);
-        }
-        if let Some(q3) = layer.q3 {
-            self.q3.apply(q3);
-        }
+    /// The path inside every repository.
+    pub fn repo_path(&self) -> String {
+        self.q3.path.as_ref().map_or_else(|| format!("/pgk/{}", self.name), ToString::to_string)
     }
 
-    /// What is wrong with settings that are each right on their own.
-    pub(super) fn conflicts(&self) -> Vec<Conflict> {
-        const STRATEGY: &[&str] = &["q2.strategy"];
-        let mut conflicts = Vec::new();
-        let mut say = |key: &str, what, help| conflicts.push(Conflict::new(key, STRATEGY, what, help));
-        match (self.q2.strategy, self.q2.durability) {
-            (Strategy::Restore, Durability::Asynchronous) => say(
-                "q2.durability",
-                "with q2.strategy `restore`, q2.durability is `strict` or `available`",
-                "a primary that acknowledges what the store does not have yet is what this strategy rules out",
-            ),
-            (Strategy::Promote, Durability::Available) => say(
-                "q2.durability",
-                "q2.durability `available` is for q2.strategy `restore` alone",
-                "`synchronous` is what comes close to it: a primary left alone goes on",
-            ),
-            _ => {}
+    /// The bucket of S3.
+    pub fn s3_bucket(&self) -> String {
+        self.q3.s3.bucket.as_ref().map_or_else(|| self.default_bucket(), ToString::to_string)
+    }
+
+    /// The region of S3.
+    pub fn s3_region(&self) -> &str {
+        self.q3.s3.region.as_ref().map_or("us-east-1", Region::as_str)
+    }
+
+    /// Where S3 answers, as it is written, and as a host and a port.
+    pub fn s3_endpoint(&self) -> (String, String, Port) {
+        if let Some(endpoint) = &self.q3.s3.endpoint {
+            let (host, port) = endpoint.parts();
+            return (endpoint.to_string(), host.to_owned(), port);
         }
-        if self.q2.strategy == Strategy::Restore {
-            if self.replicas == Replicas::NONE {
-                say(
-                    "replicas",
-                    "with q2.strategy `restore`, there must be a replica",
-                    "set replicas to 1 or more: they are asked whether they hold data before an empty database is made",
-                );
-            }
-            let store = |name: &str| matches!(name, "synchronous_standby_names" | "summarize_wal");
-            for name in self.parameters(store) {
-                say(
-                    &format!("postgres.parameters.{name}"),
-                    "with q2.strategy `restore`, pgk sets synchronous_standby_names and summarize_wal itself",
-                    "take them out of postgres.parameters: the store relies on them",
-                );
-            }
-        }
-        conflicts
+        let host = format!("s3.{}.amazonaws.com", self.s3_region());
+        (host.clone(), host, Port::HTTPS)
     }
 
-    /// The user's parameters that are among these.
-    pub(super) fn parameters(&self, these: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
-        self.postgres.parameters.keys().map(ParameterName::as_str).filter(move |name| these(name))
+    /// The container in Azure's storage account.
+    pub fn azure_container(&self) -> String {
+        self.q3.azure.container.as_ref().map_or_else(|| self.default_bucket(), ToString::to_string)
     }
 
-    fn set_amounts(&mut self, kind: &'static str, amounts: Option<Amounts>) {
-        let Some(amounts) = amounts else { return };
-        let all = [("cpu", amounts.cpu), ("memory", amounts.memory)];
-        self.resources
-            .entry(kind)
-            .or_default()
-            .extend(all.into_iter().filter_map(|(key, value)| Some((key, value?))));
-    }
-}
-
-pub(super) fn set<T>(setting: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *setting = value;
-    }
-}
-
-pub(super) fn set_optional<T>(setting: &mut Option<T>, value: Option<T>) {
-    if value.is_some() {
-        *setting = value;
+    fn default_bucket(&self) -> String {
+        format!("{}-backups", self.name)
     }
 }

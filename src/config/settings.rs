@@ -4,16 +4,34 @@ use std::iter;
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
+use serde::Deserialize as _;
 use serde_json::Value as Json;
 
-use super::layer::Layer;
-use super::similar;
+use super::plan::{Layer, Plan};
+use super::scenario::Scenario;
+use super::section::Setting as _;
+use crate::error::similar;
 
 /// The JSON Schema of `pgk.yaml`. It takes nothing that the reader refuses, as far as a schema can say so; numbers
 /// and switches it wants unquoted, where the reader does not mind.
 pub fn schema() -> Json {
+    let mut schema = without_parameters();
+    if let Some(parameters) = schema.pointer_mut("/properties/postgres/properties/parameters")
+        && let Some(parameters) = parameters.as_object_mut()
+        && let Some(value) = parameters.remove("additionalProperties")
+    {
+        parameters.insert("allOf".to_owned(), Json::Array(vec![super::parameters::schema(&value)]));
+    }
+    schema
+}
+
+/// The same, where PostgreSQL's parameters are no settings of their own: of them there are hundreds.
+fn without_parameters() -> Json {
     let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Layer>().into()
+    let mut schema = settings.into_generator().into_root_schema_for::<Layer>();
+    schema.insert("title".to_owned(), "pgk.yaml".into());
+    schema.insert("description".to_owned(), "Settings of `pgk gen`. All of them are optional.".into());
+    schema.into()
 }
 
 /// A setting, or a section of several.
@@ -25,8 +43,8 @@ pub struct Setting {
     pub section: bool,
     /// What it is about.
     pub meaning: String,
-    /// The scenarios that have it: `q1`, `q2`, `q2-restore`, `q3`.
-    pub scenarios: Vec<String>,
+    /// The scenarios that have it.
+    pub scenarios: Vec<Scenario>,
     /// What holds where it is not set; `None` where that depends on something, see [`Setting::otherwise`].
     pub default: Option<Json>,
     /// What it may be set to.
@@ -52,6 +70,11 @@ impl Setting {
     /// Its unit.
     pub fn unit(&self) -> Option<&str> {
         self.text("x-unit")
+    }
+
+    /// Whether it is a map, whose keys are names that are no settings of pgk's.
+    pub fn is_map(&self) -> bool {
+        alternatives(&self.schema).into_iter().any(|it| it.get("propertyNames").is_some())
     }
 
     /// Whether `pgk init` sets it.
@@ -133,28 +156,11 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The scenarios as a user knows them.
-pub fn names(scenarios: &[String]) -> String {
-    let has = |id: &str| scenarios.iter().any(|scenario| scenario == id);
-    let name = |id: &str| match id {
-        "q2" if !has("q2-restore") => Some("q2 by promotion"),
-        "q2-restore" if has("q2") => None,
-        "q2-restore" => Some("q2 by restore"),
-        "q1" => Some("q1"),
-        "q2" => Some("q2"),
-        _ => Some("q3"),
-    };
-    match scenarios.iter().filter_map(|id| name(id)).collect::<Vec<_>>()[..] {
-        [ref first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        ref one => one.concat(),
-    }
-}
-
 /// Every section and setting, in the order of the description; a section is before what is in it.
 pub fn all() -> &'static [Setting] {
     static ALL: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         let mut all = Vec::new();
-        add(&schema(), "", &Json::Null, &mut all);
+        add(&without_parameters(), "", &Plan::defaults(), &mut all);
         all
     });
     &ALL
@@ -178,7 +184,14 @@ pub(super) fn within(key: &str, section: &str) -> bool {
 pub fn meant(key: &str) -> Option<&'static str> {
     let all = all();
     let name = key.rsplit('.').next().unwrap_or(key);
-    let elsewhere = || all.iter().find(|setting| setting.name() == name).map(|setting| setting.key.as_str());
+    let cased = || {
+        all.iter().find(|setting| setting.key.eq_ignore_ascii_case(key)).map(|setting| setting.key.as_str())
+    };
+    let elsewhere = || {
+        all.iter()
+            .find(|setting| setting.name().eq_ignore_ascii_case(name))
+            .map(|setting| setting.key.as_str())
+    };
     let alike = || similar(key, all.iter().map(|setting| setting.key.as_str()));
     let named_alike = || {
         // Short names are all alike.
@@ -186,7 +199,7 @@ pub fn meant(key: &str) -> Option<&'static str> {
         let name = similar(name, all.iter().map(Setting::name))?;
         all.iter().find(|setting| setting.name() == name).map(|setting| setting.key.as_str())
     };
-    elsewhere().or_else(alike).or_else(named_alike)
+    cased().or_else(elsewhere).or_else(alike).or_else(named_alike)
 }
 
 /// The schema itself and the alternatives in it.
@@ -195,17 +208,17 @@ fn alternatives(schema: &Json) -> Vec<&Json> {
     iter::once(schema).chain(inner.flat_map(alternatives)).collect()
 }
 
-/// Adds what is in the section `of`, whose settings' defaults may be its own.
-fn add(of: &Json, path: &str, inherited: &Json, all: &mut Vec<Setting>) {
+/// Adds what is in the section `of`, in which `defaults` holds at first.
+fn add(of: &Json, path: &str, defaults: &Json, all: &mut Vec<Setting>) {
     let properties = alternatives(of).into_iter().find_map(|it| it.get("properties")?.as_object());
     for (name, schema) in properties.into_iter().flatten() {
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let own = schema.get("default").or_else(|| inherited.get(name));
+        let default = defaults.get(name);
         let section = schema.get("properties").is_some();
         let meaning = schema.get("description").and_then(Json::as_str).unwrap_or_default();
-        let list = schema.get("x-scenarios").and_then(Json::as_array);
-        let scenarios = match list {
-            Some(list) => list.iter().map(plain).collect(),
+        let own_scenarios = schema.get("x-scenarios").and_then(|list| Vec::deserialize(list).ok());
+        let scenarios = match own_scenarios {
+            Some(own) => own,
             None => all.iter().rfind(|it| it.key == path).map(|it| it.scenarios.clone()).unwrap_or_default(),
         };
         all.push(Setting {
@@ -213,36 +226,16 @@ fn add(of: &Json, path: &str, inherited: &Json, all: &mut Vec<Setting>) {
             section,
             meaning: meaning.split_whitespace().collect::<Vec<_>>().join(" "),
             scenarios,
-            default: own.filter(|_| !section).cloned(),
+            default: default.filter(|_| !section).cloned(),
             schema: schema.clone(),
         });
-        add(schema, &key, own.unwrap_or(&Json::Null), all);
+        add(schema, &key, default.unwrap_or(&Json::Null), all);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Plan;
-    use super::super::written::{Key, Node, Value, read};
     use super::*;
-
-    /// What is described is what holds.
-    #[test]
-    fn the_described_defaults_are_the_defaults() {
-        let defaults = Plan::defaults().unwrap();
-        let mut plan = defaults.clone();
-        for setting in all().iter().filter(|setting| !setting.section) {
-            let keys: Vec<Key> = setting.key.split('.').map(|part| (part.to_owned(), (1, 1))).collect();
-            let node = match &setting.default {
-                None => continue,
-                Some(Json::Object(_)) => Node { at: (1, 1), value: Value::Map(Vec::new()) },
-                Some(Json::Array(list)) => Node::text(list[0].as_str().unwrap(), (1, 1)),
-                Some(scalar) => Node::text(&plain(scalar), (1, 1)),
-            };
-            plan.apply(read(&node.below(&keys)).unwrap());
-        }
-        assert_eq!(format!("{plan:?}"), format!("{defaults:?}"));
-    }
 
     /// A setting says what it means, whose it is, and what holds without it, and can be tried.
     #[test]
@@ -270,6 +263,8 @@ mod tests {
         assert_eq!(meant("durability"), Some("q2.durability"));
         assert_eq!(meant("q2.durabilty"), Some("q2.durability"));
         assert_eq!(meant("bucketts"), Some("q3.s3.bucket"));
+        assert_eq!(meant("q2.Durability"), Some("q2.durability"));
+        assert_eq!(meant("REPLICAS"), Some("replicas"));
         assert_eq!(meant("xyz"), None);
     }
 }

@@ -2,14 +2,17 @@
 //! afterwards need not ask again.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value as Json, json};
+
+use crate::error::{listed, shown};
 
 /// Makes a type out of a checked string, read from any scalar, as it stands in the file: the most bytes that
 /// it may have, the pattern of the whole of it, and the rule as a user is told it. One pattern serves the reader
@@ -32,13 +35,6 @@ macro_rules! checked_text {
             /// What the whole text must match.
             fn pattern() -> String {
                 format!("^(?:{})$", $pattern)
-            }
-        }
-
-        impl crate::config::types::Known for $name {
-            fn known(text: &'static str) -> Self {
-                debug_assert!(text.parse::<Self>().is_ok(), "{text}");
-                Self(text.to_owned())
             }
         }
 
@@ -74,16 +70,25 @@ macro_rules! checked_text {
     };
 }
 
-/// A text that pgk itself gives, and that is known to fit: debug builds alone spend time on its pattern.
-pub(super) trait Known {
-    /// `text` as this type.
-    fn known(text: &'static str) -> Self;
+/// Makes a type one setting: what a layer says takes the place of what holds.
+macro_rules! one_setting {
+    ($name:ident) => {
+        impl crate::config::section::Setting for $name {
+            type Written = Self;
+
+            fn apply(&mut self, written: Self) {
+                *self = written;
+            }
+        }
+    };
 }
 
 /// Lets a type be read from any scalar by its `FromStr`, whose message becomes the error, and says the same
 /// in JSON Schema.
 macro_rules! from_scalar {
     ($name:ident, $schema:expr) => {
+        one_setting!($name);
+
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> {
                 stringify!($name).into()
@@ -102,14 +107,6 @@ macro_rules! from_scalar {
             }
         }
     };
-}
-
-/// A value as an error shows it: in backquotes, on one line, not too long.
-pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let short: String = text.chars().take(LONGEST).collect();
-    let dots = if short.len() < text.len() { "…" } else { "" };
-    format!("`{}{dots}`", short.escape_debug())
 }
 
 checked_text!(
@@ -172,6 +169,33 @@ checked_text!(
     },
     |_| Ok(())
 );
+
+impl Quantity {
+    /// How much that is: bytes, or cores.
+    pub fn amount(&self) -> f64 {
+        const UNITS: [(&str, f64); 13] = [
+            ("Ki", 1024.0),
+            ("Mi", 1_048_576.0),
+            ("Gi", 1_073_741_824.0),
+            ("Ti", 1_099_511_627_776.0),
+            ("Pi", 1_125_899_906_842_624.0),
+            ("Ei", 1_152_921_504_606_846_976.0),
+            ("m", 1e-3),
+            ("k", 1e3),
+            ("M", 1e6),
+            ("G", 1e9),
+            ("T", 1e12),
+            ("P", 1e15),
+            ("E", 1e18),
+        ];
+        let text = self.as_str();
+        let unit = UNITS.iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, times)));
+        let (number, times) = unit.unwrap_or((text, &1.0));
+        // The type holds nothing but such numbers.
+        number.parse::<f64>().unwrap_or_default() * times
+    }
+}
+
 checked_text!(
     /// An amount of memory or disk in PostgreSQL's units, for example `64MB`.
     PgSize,
@@ -191,12 +215,39 @@ checked_text!(
     |_| Ok(())
 );
 
+checked_text!(
+    /// A replication slot's name.
+    SlotName,
+    63,
+    "[a-z0-9_]+",
+    "a slot's name has 1 to 63 lowercase letters, digits and `_`"
+);
+checked_text!(
+    /// What a replication slot is for.
+    SlotKind,
+    63,
+    "[A-Za-z0-9_]+",
+    "a slot is `physical`, `foreign`, or the output plugin of a logical one, such as `pgoutput`"
+);
+
+impl SlotKind {
+    /// Whether it is somebody else's.
+    pub fn is_foreign(&self) -> bool {
+        self.0 == "foreign"
+    }
+
+    /// Whether it is a logical one, whose output plugin this is.
+    pub fn is_logical(&self) -> bool {
+        !self.is_foreign() && self.0 != "physical"
+    }
+}
+
 /// A PostgreSQL parameter's name, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ParameterName(String);
 
 /// Parameters that pgk sets, since the manifests rely on them, and why the user cannot.
-const RESERVED: [(&str, &str); 14] = [
+const RESERVED: [(&str, &str); 13] = [
     ("cluster_name", "it is the pod's name, by which the primary tells its replicas apart"),
     ("config_file", "pgk renders that file"),
     ("data_directory", "it is the volume that the manifests mount"),
@@ -210,31 +261,6 @@ const RESERVED: [(&str, &str); 14] = [
     ("primary_slot_name", "a slot of a replica that is gone would fill the primary's disk"),
     ("recovery_target_timeline", "replicas follow the primary's newest timeline"),
     ("unix_socket_directories", "the probes use the image's own"),
-    ("wal_level", "replication needs `replica`"),
-];
-
-/// Parameters that PostgreSQL shows and takes from nobody: with one of them in its configuration, it does not start.
-const PRESET: [&str; 20] = [
-    "block_size",
-    "data_checksums",
-    "data_directory_mode",
-    "debug_assertions",
-    "huge_pages_status",
-    "in_hot_standby",
-    "integer_datetimes",
-    "max_function_args",
-    "max_identifier_length",
-    "max_index_keys",
-    "num_os_semaphores",
-    "segment_size",
-    "server_encoding",
-    "server_version",
-    "server_version_num",
-    "shared_memory_size",
-    "shared_memory_size_in_huge_pages",
-    "ssl_library",
-    "wal_block_size",
-    "wal_segment_size",
 ];
 
 /// What a parameter's name looks like: a word, or an extension's name and a word.
@@ -255,7 +281,6 @@ impl FromStr for ParameterName {
         let fits = text.len() <= 63 && PATTERN.as_ref().is_some_and(|it| it.is_match(text));
         check(fits, PARAMETER_RULE)?;
         let name = text.to_ascii_lowercase();
-        check(!PRESET.contains(&name.as_str()), "PostgreSQL shows this parameter, but it cannot be set")?;
         match RESERVED.iter().find(|(reserved, _)| *reserved == name) {
             Some((_, why)) => Err(format!("pgk sets this parameter itself: {why}")),
             None => Ok(Self(name)),
@@ -264,7 +289,7 @@ impl FromStr for ParameterName {
 }
 
 from_scalar!(ParameterName, || {
-    let refused = RESERVED.iter().map(|(name, _)| *name).chain(PRESET).map(any_case);
+    let refused = RESERVED.iter().map(|(name, _)| any_case(name));
     json!({
         "type": "string",
         "maxLength": 63,
@@ -274,8 +299,24 @@ from_scalar!(ParameterName, || {
     })
 });
 
+/// Values as they are written, each with the name that it is merged by.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Named<K: Ord, V>(pub(super) BTreeMap<K, V>);
+
+impl<K: JsonSchema + Ord, V: JsonSchema> JsonSchema for Named<K, V> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Map_of_{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (name, value) = (generator.subschema_for::<K>(), generator.subschema_for::<V>());
+        json_schema!({"type": "object", "propertyNames": name, "additionalProperties": value})
+    }
+}
+
 /// The pattern of a word whose case does not count: JSON Schema knows no flags.
-fn any_case(word: &str) -> String {
+pub(super) fn any_case(word: &str) -> String {
     let letter = |c: char| match c.to_ascii_uppercase() {
         upper if upper == c => c.to_string(),
         upper => format!("[{upper}{c}]"),
@@ -288,8 +329,21 @@ fn any_case(word: &str) -> String {
 pub struct Version(u8);
 
 impl Version {
+    /// PostgreSQL 17.
+    pub const V17: Self = Self(17);
+    /// PostgreSQL 18.
+    pub const V18: Self = Self(18);
+    /// All that pgk knows, the oldest first.
+    pub const ALL: [Self; 2] = [Self::V17, Self::V18];
+    /// The last of them.
+    pub const NEWEST: Self = Self::V18;
     /// The version that is rendered where none is asked for.
-    pub const DEFAULT: Self = Self(17);
+    pub const DEFAULT: Self = Self::V17;
+
+    /// The number.
+    pub fn major(self) -> u8 {
+        self.0
+    }
 
     /// The image of this version that is built from the rendered Containerfile.
     pub fn built_image(self) -> Image {
@@ -305,15 +359,14 @@ impl Version {
 impl FromStr for Version {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "17" => Ok(Self(17)),
-            "18" => Ok(Self(18)),
-            _ => Err("pgk knows PostgreSQL 17 and 18".to_owned()),
-        }
+        Self::ALL.into_iter().find(|version| version.0.to_string() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|version| version.0.to_string()).collect();
+            format!("pgk knows PostgreSQL {}", listed(&all))
+        })
     }
 }
 
-from_scalar!(Version, || json!({"enum": [17, 18]}));
+from_scalar!(Version, || json!({"enum": Version::ALL}));
 
 /// Makes an enum out of the words that a key may be set to.
 macro_rules! choice {
@@ -365,12 +418,21 @@ choice!(
     En = "en"
 );
 choice!(
-    /// How a new primary comes about.
+    /// Whether parameters follow from what a container is given.
+    Sizing,
+    "sizing is `auto` or `none`",
+    /// They follow from the memory limit, the CPU and the volume: `pgk explain postgres.parameters.work_mem` says how.
+    Auto = "auto",
+    /// They are PostgreSQL's defaults.
+    Off = "none"
+);
+choice!(
+    /// How a new primary is found.
     Strategy,
     "the strategy is `promote` or `restore`",
     /// A replica is promoted.
     Promote = "promote",
-    /// The primary is made anew from a backup store.
+    /// A new primary is restored from a backup store.
     Restore = "restore"
 );
 choice!(
@@ -396,6 +458,15 @@ choice!(
     Available = "available"
 );
 choice!(
+    /// How connections between members, and from clients, are protected.
+    Tls,
+    "tls is `encrypted` or `off`",
+    /// Encrypted inside the cluster, and for every client that asks for it; nobody's certificate is verified.
+    Encrypted = "encrypted",
+    /// In the clear.
+    Off = "off"
+);
+choice!(
     /// A switch.
     Switch,
     "this is `true` or `false`",
@@ -410,12 +481,15 @@ choice!(
 pub struct Replicas(u8);
 
 impl Replicas {
-    /// The number that is rendered where none is asked for.
-    pub const DEFAULT: Self = Self(2);
     /// No replica at all.
     pub const NONE: Self = Self(0);
     /// More than this needs a primary with more WAL senders than pgk gives it.
-    const MOST: u8 = 12;
+    pub const MOST: u8 = 12;
+
+    /// The number.
+    pub fn count(self) -> u8 {
+        self.0
+    }
 }
 
 impl FromStr for Replicas {
@@ -433,11 +507,6 @@ from_scalar!(Replicas, || json!({"type": "integer", "minimum": 0, "maximum": Rep
 /// How many base backups are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Backups(u8);
-
-impl Backups {
-    /// The number where none is asked for.
-    pub const DEFAULT: Self = Self(2);
-}
 
 impl FromStr for Backups {
     type Err = String;
@@ -557,11 +626,17 @@ mod tests {
             &["1", "500m", "1.5Gi", "8Gi"],
             &["", "0", "0Gi", "-1", "1.", ".5", "1GiB", "1 Gi", "Gi"],
         );
+        let amounts = ["1", "500m", "1.5Gi", "8Gi", "2k", "0.5E"]
+            .map(|text| text.parse::<Quantity>().unwrap().amount());
+        let amounts = amounts.map(|amount| format!("{amount}"));
+        assert_eq!(amounts, ["1", "0.5", "1610612736", "8589934592", "2000", "500000000000000000"]);
         fits::<PgSize>(&["64MB", "1GB"], &["", "64", "MB", "64Mi", "1.5GB"]);
         fits::<ParameterName>(
             &["work_mem", "pg_stat_statements.track", "DateStyle"],
-            &["", "port", "PORT", "a.b.c", "a-b", "a = b", "wal_segment_size"],
+            &["", "port", "PORT", "a.b.c", "a-b", "a = b"],
         );
+        fits::<SlotName>(&["cdc", "a_1", "x1"], &["", "Cdc", "a-b", "é", &"a".repeat(64), "a\n"]);
+        fits::<SlotKind>(&["pgoutput", "physical", "wal2json"], &["", "a b", "$libdir/x", "a\n"]);
         fits_but_for_the_schema::<ParameterValue>(
             &["", "off", "it's\n", "1.5", "true"],
             &["a\0", "\u{1b}[0m", &"x".repeat(8193)],

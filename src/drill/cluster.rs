@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec, Service};
 use kube::api::{
     Api, ApiResource, AttachParams, DeleteParams, DynamicObject, ListParams, ObjectList, PostParams,
 };
@@ -16,10 +16,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::analysis::PRIMARY;
+use super::record::PRIMARY;
 use crate::api::{self, CALL, bounded, refusal};
 use crate::manifest;
-use crate::render::{Document, Text, hex};
+use crate::render::{Document, hex};
 
 /// The longest that a primary may take to say how the whole is.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -42,6 +42,8 @@ pub(super) struct Member {
     pub(super) pod: String,
     pub(super) uid: String,
     pub(super) node: String,
+    /// The pod's address; empty while it has none.
+    pub(super) address: String,
     pub(super) image: String,
     /// `primary` or `replica`.
     pub(super) role: String,
@@ -115,9 +117,7 @@ impl Cluster {
         let sets = sets.into_iter().filter_map(|set| set.spec).map(|spec| (spec.template, spec.replicas));
         let deployments =
             deployments.into_iter().filter_map(|one| one.spec).map(|spec| (spec.template, spec.replicas));
-        let of_members = |template: &PodTemplateSpec| {
-            template.spec.iter().flat_map(|spec| &spec.containers).any(|one| one.name == POSTGRES)
-        };
+        let of_members = |template: &PodTemplateSpec| template.spec.as_ref().is_some_and(runs_postgres);
         Ok(sets
             .chain(deployments)
             .filter(|(template, _)| of_members(template))
@@ -137,6 +137,15 @@ impl Cluster {
         Ok(members)
     }
 
+    /// Whether there is a pod of the instance that runs PostgreSQL, or is to: one that is restored has no role yet.
+    pub(super) async fn has_pods(&self) -> bool {
+        let params = ListParams::default().labels(&self.selector());
+        let pods = self.api::<Pod>();
+        let Ok(list) = bounded(pods.list(&params)).await else { return false };
+        typed(list)
+            .is_ok_and(|pods: Vec<Pod>| pods.iter().filter_map(|pod| pod.spec.as_ref()).any(runs_postgres))
+    }
+
     /// Names of the nodes, and whether each is ready and takes pods.
     pub(super) async fn nodes(&self) -> anyhow::Result<Vec<(String, bool)>> {
         let resource = ApiResource::erase::<Node>(&());
@@ -151,6 +160,16 @@ impl Cluster {
             .into_iter()
             .map(|node: Node| (node.metadata.name.clone().unwrap_or_default(), ready(&node)))
             .collect())
+    }
+
+    /// The address of the Service `name` in the cluster.
+    pub(super) async fn service_address(&self, name: &str) -> anyhow::Result<String> {
+        let services = self.api::<Service>();
+        let service = bounded(services.get(name)).await;
+        let service = service.with_context(|| format!("cannot read the Service {name}"))?;
+        let service: Service = serde_json::from_value(serde_json::to_value(service)?)?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).filter(|address| address != "None");
+        address.with_context(|| format!("the Service {name} has no address of its own"))
     }
 
     /// What `command` in a pod's container prints; its failure is an error with what it printed.
@@ -269,7 +288,7 @@ impl Cluster {
     }
 
     /// Creates a pod from its manifest.
-    pub(super) async fn create_pod(&self, manifest: Text) -> anyhow::Result<()> {
+    pub(super) async fn create_pod(&self, manifest: String) -> anyhow::Result<()> {
         let document = Document { path: "pod.yaml".to_owned(), text: manifest };
         let pod = manifest::objects(&document).pop().context("a template of pgk is broken")?;
         let pod: DynamicObject = serde_json::from_value(pod).context("a template of pgk is broken")?;
@@ -305,12 +324,17 @@ fn typed<K: DeserializeOwned>(list: ObjectList<DynamicObject>) -> anyhow::Result
     list.into_iter().map(|object| Ok(K::deserialize(&serde_json::to_value(object)?)?)).collect()
 }
 
-/// What is to be removed and is not there any more is no error.
+/// It is not an error if what should be removed is already gone.
 fn ignore_missing(done: anyhow::Result<()>) -> anyhow::Result<()> {
     match done {
         Err(error) if refusal(&error).is_some_and(|status| status.code == 404) => Ok(()),
         done => done,
     }
+}
+
+/// Whether it is a member's: what keeps backups runs something else.
+fn runs_postgres(spec: &PodSpec) -> bool {
+    spec.containers.iter().any(|container| container.name == POSTGRES)
 }
 
 fn is_ready(pod: &Pod) -> bool {
@@ -329,7 +353,9 @@ impl Member {
         let name = pod.metadata.name.unwrap_or_default();
         let spec = pod.spec.unwrap_or_default();
         let container = spec.containers.iter().find(|one| one.name == POSTGRES);
-        let status = pod.status.unwrap_or_default().container_statuses.unwrap_or_default();
+        let status = pod.status.unwrap_or_default();
+        let address = status.pod_ip.unwrap_or_default();
+        let status = status.container_statuses.unwrap_or_default();
         let status = status.into_iter().find(|one| one.name == POSTGRES);
         let restarts = status.as_ref().map_or(0, |one| one.restart_count);
         // It is written as `containerd://ID`.
@@ -343,6 +369,7 @@ impl Member {
         Self {
             uid: pod.metadata.uid.unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
+            address,
             image: container.and_then(|one| one.image.clone()).unwrap_or_default(),
             role: labels.remove("role").unwrap_or_default(),
             // Patroni's own label, with the name it knows the cluster by.

@@ -25,12 +25,14 @@ pub enum Event {
     NodeOff,
     NodeDelete,
     NodeCut,
+    NodeCutPeers,
+    NodeCutApi,
     AllOff,
     TotalLoss,
 }
 
 /// Every event: its name, what it stands for, what it needs besides a cluster.
-pub const EVENTS: [(Event, &str, &str, &str); 11] = [
+pub const EVENTS: [(Event, &str, &str, &str); 13] = [
     (Event::PodDelete, "pod-delete", "a pod that Kubernetes stops: a node drain, a rollout", ""),
     (Event::PodForce, "pod-force", "a pod that vanishes: deleted with no grace", ""),
     (Event::PostgresKill, "postgres-kill", "a crash: SIGKILL to PostgreSQL", ""),
@@ -55,16 +57,32 @@ pub const EVENTS: [(Event, &str, &str, &str); 11] = [
     ),
     (Event::NodeDelete, "node-delete", "a machine that is deleted with its disk", "--node-delete, --node-on"),
     (Event::NodeCut, "node-cut", "a machine that is cut from the network", "--node-cut, --node-heal"),
+    (
+        Event::NodeCutPeers,
+        "node-cut-peers",
+        "a machine that is cut from the other nodes, not from the API server",
+        "--node-cut-peers, --node-heal",
+    ),
+    (
+        Event::NodeCutApi,
+        "node-cut-api",
+        "a machine that is cut from the API server, not from the other nodes",
+        "--node-cut-api, --node-heal",
+    ),
     (Event::AllOff, "all-off", "a power cut: every node, and on again", "--node-off, --node-on"),
     (Event::TotalLoss, "total-loss", "every pod and every claim is deleted", "--yes and --confirm NAME"),
 ];
+
+/// The names of the events.
+pub(super) fn names() -> Vec<&'static str> {
+    EVENTS.iter().map(|one| one.1).collect()
+}
 
 impl FromStr for Event {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         EVENTS.iter().find(|one| one.1 == text).map(|one| one.0).ok_or_else(|| {
-            let names: Vec<_> = EVENTS.iter().map(|one| one.1).collect();
-            format!("there is no event `{}`: the events are {}", text.escape_debug(), names.join(", "))
+            format!("there is no event `{}`: the events are {}", text.escape_debug(), names().join(", "))
         })
     }
 }
@@ -75,7 +93,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Whom an event befalls.
+/// The members that an event hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Target {
     /// The primary.
@@ -96,7 +114,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// The platform's commands, for a shell; `{node}` in them is replaced by the node's name.
+/// The platform's commands, for a shell; `{node}` in them is replaced by the node's name, and `{others}` by the names of
+/// all other nodes, separated by spaces.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct NodeCommands {
     /// Powers a node off, e.g. 'docker stop {node}' (kind) or 'openstack server stop {node}'
@@ -111,39 +130,53 @@ pub struct NodeCommands {
     /// Cuts a node from the network, e.g. 'docker network disconnect kind {node}'
     #[arg(long, value_name = "COMMAND")]
     pub node_cut: Option<String>,
-    /// Connects it again
+    /// Cuts a node from the nodes {others}, and not from the API server
+    #[arg(long, value_name = "COMMAND")]
+    pub node_cut_peers: Option<String>,
+    /// Cuts a node from the API server, and not from the other nodes
+    #[arg(long, value_name = "COMMAND")]
+    pub node_cut_api: Option<String>,
+    /// Connects it again, however it was cut
     #[arg(long, value_name = "COMMAND")]
     pub node_heal: Option<String>,
-    /// Kills a container, with {container} for its ID, e.g. 'docker exec {node} ctr --namespace k8s.io
-    /// tasks kill --signal SIGKILL {container}'
+    /// Kills a container without warning ({container} is its ID; total-loss does it first, if it is given), e.g. 'docker
+    /// exec {node} ctr --namespace k8s.io tasks kill --signal SIGKILL {container}'
     #[arg(long, value_name = "COMMAND")]
     pub container_kill: Option<String>,
 }
 
 impl Event {
-    /// Whom it befalls, where `asked` was asked for.
+    /// Which members it hits, if `asked` was asked for.
     pub(super) fn target(self, asked: Target) -> Target {
         if matches!(self, Self::AllOff | Self::TotalLoss) { Target::All } else { asked }
     }
 
     /// Whether it takes whole nodes.
     pub fn takes_nodes(self) -> bool {
-        matches!(self, Self::NodeOff | Self::NodeDelete | Self::NodeCut | Self::AllOff)
+        matches!(self, Self::NodeOff | Self::NodeDelete | Self::AllOff) || self.cuts_nodes()
+    }
+
+    /// Whether it leaves a node running and cuts it from others: what runs there goes on, also the load.
+    pub(super) fn cuts_nodes(self) -> bool {
+        matches!(self, Self::NodeCut | Self::NodeCutPeers | Self::NodeCutApi)
     }
 
     /// The command that takes a node, and the one that brings it back.
     fn commands(self, commands: &NodeCommands) -> Result<(&str, &str), Diagnostic> {
         let off = ("--node-off", &commands.node_off);
         let on = ("--node-on", &commands.node_on);
+        let heal = ("--node-heal", &commands.node_heal);
         let (take, give) = match self {
             Self::NodeDelete => (("--node-delete", &commands.node_delete), on),
-            Self::NodeCut => (("--node-cut", &commands.node_cut), ("--node-heal", &commands.node_heal)),
+            Self::NodeCut => (("--node-cut", &commands.node_cut), heal),
+            Self::NodeCutPeers => (("--node-cut-peers", &commands.node_cut_peers), heal),
+            Self::NodeCutApi => (("--node-cut-api", &commands.node_cut_api), heal),
             _ => (off, on),
         };
         Ok((self.given(take.0, take.1.as_ref(), "node")?, self.given(give.0, give.1.as_ref(), "node")?))
     }
 
-    /// The command of `flag`, which must say what it is to befall.
+    /// The command of `flag`, which must name what it hits.
     fn given<'a>(self, flag: &str, command: Option<&'a String>, what: &str) -> Result<&'a str, Diagnostic> {
         let place = format!("{{{what}}}");
         match command {
@@ -151,19 +184,17 @@ impl Event {
             Some(_) => Err(Diagnostic::new(format!("the command of {flag} does not say which {what}"))
                 .help(format!("put {place} where the {what}'s name goes"))),
             None => Err(Diagnostic::new(format!("{self} needs {flag}")).help(format!(
-                "give the platform's command, with {place} for the {what}'s name; `pgk drill --help` has examples"
+                "give the command of your platform, with {place} for the {what}'s name; `pgk drill --help` has examples"
             ))),
         }
     }
 
-    /// Refuses what cannot be done, or would destroy the last copy of the data.
+    /// Refuses what lacks an option, before the cluster is asked.
     ///
     /// # Errors
     /// A [`Diagnostic`] that says what is missing.
-    pub(super) fn check(
+    pub(super) fn has_options(
         self,
-        victims: &[Member],
-        members: &[Member],
         commands: &NodeCommands,
         yes: bool,
         confirmed: bool,
@@ -174,37 +205,56 @@ impl Event {
         if self == Self::ContainerKill {
             self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
         }
+        if self == Self::TotalLoss && !(yes && confirmed) {
+            return Err(Diagnostic::new("total-loss deletes every copy of the data in the cluster")
+                .help("if you mean it, add --yes --confirm NAME with the instance's name"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what cannot be done, or would destroy the last copy of the data.
+    ///
+    /// # Errors
+    /// A [`Diagnostic`] that says why.
+    pub(super) fn check(self, victims: &[Member], members: &[Member], yes: bool) -> Result<(), Diagnostic> {
         if self == Self::Switchover && !victims.iter().all(|victim| victim.elected) {
             return Err(Diagnostic::new("this instance has no election, so nothing to switch over to")
                 .help("a switchover needs a scenario with Patroni (Q2, Q3)"));
-        }
-        if self == Self::TotalLoss && !(yes && confirmed) {
-            return Err(Diagnostic::new("total-loss deletes every copy of the data in the cluster")
-                .help("if that is meant, add --yes --confirm NAME with the instance's name"));
         }
         let destroys = matches!(self, Self::VolumeDelete | Self::NodeDelete);
         let keeps_a_copy = members.iter().any(|one| !victims.iter().any(|victim| victim.pod == one.pod));
         if destroys && !keeps_a_copy && !yes {
             return Err(Diagnostic::new(format!("{self} would destroy the last copy of the data"))
-                .help("if that is meant, add --yes"));
+                .help("if you mean it, add --yes"));
         }
         Ok(())
     }
 
-    /// Makes it happen to `victims`, on `nodes` where it takes nodes.
+    /// Makes it happen to `victims`, on the nodes `taken` where it takes nodes, which are some of `nodes`.
     pub(super) async fn trigger(
         self,
         cluster: &Cluster,
         victims: &[Member],
+        taken: &[String],
         nodes: &[String],
         commands: &NodeCommands,
     ) -> anyhow::Result<()> {
         if self.takes_nodes() {
             let (take, _) = self.commands(commands)?;
-            for node in nodes {
-                shell(take, &[("{node}", node)]).await?;
+            for node in taken {
+                let others: Vec<_> =
+                    nodes.iter().filter(|other| *other != node).map(String::as_str).collect();
+                shell(take, &[("{node}", &[node]), ("{others}", &others)]).await?;
             }
             return Ok(());
+        }
+        if self == Self::TotalLoss && commands.container_kill.is_some() {
+            // Without warning, the primary first: what is asked to stop still sends what it has to the archive.
+            let mut victims: Vec<_> = victims.iter().collect();
+            victims.sort_by_key(|victim| !victim.is_primary());
+            for victim in victims {
+                self.kill_container(victim, commands).await?;
+            }
         }
         for victim in victims {
             match self {
@@ -214,9 +264,7 @@ impl Event {
                     cluster.exec(&victim.pod, "postgres", &["bash", "-c", kill]).await?;
                 }
                 Self::ContainerKill => {
-                    let kill =
-                        self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
-                    shell(kill, &[("{node}", &victim.node), ("{container}", &victim.container)]).await?;
+                    self.kill_container(victim, commands).await?;
                 }
                 Self::Switchover => {
                     cluster.exec(&victim.pod, "postgres", &["patronictl", "switchover", "--force"]).await?;
@@ -233,6 +281,11 @@ impl Event {
         Ok(())
     }
 
+    async fn kill_container(self, victim: &Member, commands: &NodeCommands) -> anyhow::Result<()> {
+        let kill = self.given("--container-kill", commands.container_kill.as_ref(), "container")?;
+        shell(kill, &[("{node}", &[&victim.node]), ("{container}", &[&victim.container])]).await
+    }
+
     /// Brings back the nodes that it took: all that come, and a few tries for those that don't at first.
     pub(super) async fn undo(self, nodes: &[String], commands: &NodeCommands) -> anyhow::Result<()> {
         if !self.takes_nodes() {
@@ -244,7 +297,7 @@ impl Event {
         for _ in 0..3 {
             let mut still_away = Vec::new();
             for node in away {
-                if let Err(why) = shell(give, &[("{node}", node)]).await {
+                if let Err(why) = shell(give, &[("{node}", &[node])]).await {
                     error = Some(why);
                     still_away.push(node);
                 }
@@ -263,13 +316,15 @@ impl Event {
 const COMMAND: Duration = Duration::from_secs(180);
 
 /// Runs a command of the platform, each place in it filled by a name.
-async fn shell(command: &str, names: &[(&str, &str)]) -> anyhow::Result<()> {
+async fn shell(command: &str, names: &[(&str, &[&str])]) -> anyhow::Result<()> {
     let mut command = command.to_owned();
-    for (place, name) in names {
-        // Names of nodes are RFC 1123 subdomains, and those of containers hexadecimal; they go into a shell.
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-        ensure!(plain && !name.is_empty(), "{name:?} is no name to put in the place of {place}");
-        command = command.replace(place, name);
+    for (place, names) in names {
+        for name in *names {
+            // Names of nodes are RFC 1123 subdomains, and those of containers hexadecimal; they go into a shell.
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+            ensure!(plain && !name.is_empty(), "{name:?} is not a name that can replace {place}");
+        }
+        command = command.replace(place, &names.join(" "));
     }
     let mut shell = Command::new("sh");
     // What it prints is for a person: stdout is the drill's own.

@@ -23,10 +23,20 @@ use std::collections::HashMap;
 pub enum Work {
     /// Commits a numbered row through the read/write Service.
     Write,
+    /// Commits a numbered row and some megabytes with it, in the same way. It says what is kept, but not how long writes
+    /// are away: each takes its time.
+    Bulk,
     /// Reads through the read/write Service.
     ReadPrimary,
     /// Reads through the read-only Service.
     ReadReplica,
+}
+
+impl Work {
+    /// Whether what it is acknowledged must be kept.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::Bulk)
+    }
 }
 
 /// How a stream connects.
@@ -39,6 +49,18 @@ pub enum Connection {
     New,
 }
 
+/// Where a stream's statements are sent from, and to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// From a node that the event leaves alone, to a Service: what the outages are measured with.
+    Outside,
+    /// From the node that is cut off, to the Service as that node sees it.
+    Inside,
+    /// From the node that is cut off, to the address that the primary had before the event.
+    InsideToAddress,
+}
+
 /// One stream of statements, in the order they were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
@@ -48,6 +70,8 @@ pub struct Stream {
     pub work: Work,
     /// How it connects.
     pub connection: Connection,
+    /// Where it sends from, and to. It is not in the ledger.
+    pub client: Client,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
     /// Whether its end was never heard of: there may be statements that are not in it.
@@ -89,7 +113,7 @@ pub enum Outcome {
     Done {
         /// The server's own address.
         server: String,
-        /// The timeline that it writes to; 0 on a read.
+        /// The timeline that it writes to; 0 if it is no primary.
         timeline: u32,
     },
     /// It was never sent, or the server said that it failed: a write is not committed.
@@ -123,6 +147,15 @@ impl Heard {
         self.lines.contains_key("ended")
     }
 
+    /// How many statements of one stream have succeeded.
+    pub fn successes(&self, stream: &str) -> usize {
+        let is_one = |line: &&String| {
+            let line = line.strip_prefix(stream).and_then(|rest| rest.strip_prefix(' '));
+            line.is_some_and(|line| line.split(' ').nth(4) == Some("done"))
+        };
+        self.lines.keys().filter(is_one).count()
+    }
+
     /// The lines of one stream, without its name, in order.
     pub fn of(&self, stream: &str) -> String {
         let mine = |(line, place): (&'_ String, &usize)| {
@@ -143,6 +176,7 @@ pub fn parse(name: &str, work: Work, connection: Connection, text: &str) -> Stre
         name: name.to_owned(),
         work,
         connection,
+        client: Client::Outside,
         cut: false,
         malformed: attempts.iter().filter(|attempt| attempt.is_none()).count(),
         clock_ahead: 0,
@@ -238,5 +272,8 @@ mod tests {
         let numbers: Vec<_> = stream.attempts.iter().map(|attempt| attempt.number).collect();
         assert_eq!((numbers.as_slice(), stream.malformed), (&[1, 2, 3, 1_000_000_001][..], 1));
         assert_eq!(heard.of("w-2"), "1 1 1 1 done a 1\n");
+        assert_eq!(["w", "w-2", "x"].map(|stream| heard.successes(stream)), [4, 1, 0]);
+        heard.hear("w 9 2 2 1000000002 failed not done yet".to_owned());
+        assert_eq!(heard.successes("w"), 4);
     }
 }

@@ -2,18 +2,24 @@
 //!
 //! The live half drives the cluster: `run` goes through one drill, with `cluster` (what the Kubernetes
 //! API is asked), [`event`] (what is done to it) and `load` (who writes and reads meanwhile). The pure
-//! half makes figures of what was recorded: [`ledger`], [`analysis`], [`report`], [`timeline`].
+//! half makes figures of what was recorded: [`ledger`] and [`record`] are what was recorded,
+//! [`figures`] what it comes to, [`verdict`] what that is worth, [`report`] and [`timeline`] what a reader sees of it.
 
-pub mod analysis;
 mod cluster;
 pub mod event;
+pub mod figures;
 pub mod ledger;
 mod load;
 mod plan;
 mod progress;
+pub mod record;
 pub mod report;
 mod run;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
+pub mod verdict;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,29 +27,33 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::cli::Words;
 use crate::error::Diagnostic;
-use analysis::{Limits, Measurement, Record};
 use cluster::Cluster;
 use event::{EVENTS, Event, NodeCommands, Target};
+use figures::{Measurement, measure};
 use progress::Progress;
+use record::Record;
 use report::Heading;
 use run::Settings;
+use verdict::Limits;
 
 /// Arguments of `pgk drill`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
 pub struct Arguments {
     /// An event, or a file with a plan of several; `--list` lists the events.
-    #[arg(required_unless_present = "list", value_name = "EVENT|PLAN.yaml")]
+    #[arg(required_unless_present = "list", value_name = "EVENT|PLAN.yaml", hide_possible_values = true, value_parser = Words(event::names))]
     pub what: Option<String>,
-    /// Lists the events, what each stands for, and what each needs.
+    /// List the events, what each stands for, and what each needs.
     #[arg(long)]
     pub list: bool,
-    /// Whom the event befalls.
+    /// Which members to hit.
     #[arg(long, value_enum, default_value_t = Target::Primary)]
     pub target: Target,
     /// How often to do it.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = number::<1, 1000>)]
     pub repeat: u16,
     /// The instance.
     #[arg(long, default_value = "pg")]
@@ -55,11 +65,15 @@ pub struct Arguments {
     #[command(flatten)]
     pub commands: NodeCommands,
     /// How many pods write.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub writers: u8,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = number::<1, 16>)]
+    pub writers: u16,
     /// How many pods read.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=16))]
-    pub readers: u8,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = number::<0, 16>)]
+    pub readers: u16,
+    /// One more pod writes transactions of 4 MB, up to 8 MB a second, so that WAL records cross the boundaries of files, and
+    /// receivers fall behind. Its acknowledged commits are checked for loss; the time that it waits is not a write outage.
+    #[arg(long)]
+    pub bulk: bool,
     /// How long the load runs before the event.
     #[arg(long, default_value = "5s", value_name = "TIME", value_parser = time)]
     pub warm_up: Duration,
@@ -69,7 +83,7 @@ pub struct Arguments {
     /// The longest time to wait for full strength.
     #[arg(long, default_value = "180s", value_name = "TIME", value_parser = time)]
     pub timeout: Duration,
-    /// A node that was taken comes back after this, even if the instance has not recovered without it.
+    /// Bring a node back after this time, even if the instance has not recovered without it.
     #[arg(long, default_value = "120s", value_name = "TIME", value_parser = time)]
     pub node_on_after: Duration,
     /// Fail if writes were away for longer.
@@ -81,13 +95,21 @@ pub struct Arguments {
     /// Fail if full strength took longer.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_recovery: Option<Duration>,
+    /// Fail if a primary whose node was cut off, and that was replaced, still acknowledged a write or answered a
+    /// read as a primary after this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub max_isolated: Option<Duration>,
+    /// Allow the loss of commits that were acknowledged at most this long before the event: for a total loss, which
+    /// leaves only the archive. Without it, no acknowledged commit may be lost.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub max_loss: Option<Duration>,
     /// Write report.md, timeline.svg and the raw record into this folder, which must be new or empty.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Print the figures as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Go on where the last copy of the data would be destroyed.
+    /// Go on even if the event destroys the last copy of the data.
     #[arg(long)]
     pub yes: bool,
     /// The instance's name once more, for total-loss.
@@ -96,20 +118,29 @@ pub struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-The drill runs on the cluster of the current context. The load connects through the Services as the role
-postgres, in the schema pgk_drill of the database postgres; a statement has 2 s to connect and 3 s to
-answer (5 s together on a connection of its own). All that the drill creates is removed at its end.
+The drill runs on the cluster of the current context. The load connects through the Services as the role postgres, in \
+the schema pgk_drill of the database postgres; a statement has 2 s to connect and 3 s to answer (5 s together on a \
+new connection; with --bulk, those of 4 MB have 9 s to answer). If the primary's node is cut off, more clients run on that \
+node, and use the Service and the primary's address. Everything that the drill creates is removed at its end.
 
-Rights needed: get, list, create and delete pods; create pods/exec; list statefulsets, deployments and
-nodes; delete persistentvolumeclaims (for volume-delete and total-loss).
+Rights needed: get, list, create and delete pods; create pods/exec; list statefulsets, deployments and nodes; get \
+services (to cut nodes); delete persistentvolumeclaims (for volume-delete and total-loss).
 
 Platform commands, for example with kind:
   --node-off 'docker stop {node}' --node-on 'docker start {node}'
-  --node-cut 'docker network disconnect kind {node}' --node-heal 'docker network connect kind {node}'
+  --node-cut 'docker network disconnect kind {node}'
+  --node-heal 'docker network connect kind {node}'
 
-A plan is a YAML list of events: [{event: pod-delete, target: primary, repeat: 5}, {event: postgres-kill}]
+A plan is a YAML list of events:
+  [{event: pod-delete, target: primary, repeat: 5}, {event: postgres-kill}]
 
 Exit status: 0 nothing lost and every limit held; 1 otherwise; 2 the command line is wrong.";
+
+/// A number from the one to the other, both included.
+fn number<const FROM: u16, const TO: u16>(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|number| (FROM..=TO).contains(number));
+    number.ok_or_else(|| format!("it is a number from {FROM} to {TO}"))
+}
 
 /// A time as a person writes it: `500ms`, `5s`, `2m`.
 fn time(text: &str) -> Result<Duration, String> {
@@ -156,6 +187,10 @@ pub fn drill(arguments: &Arguments) -> anyhow::Result<Shown> {
     }
     let what = arguments.what.as_deref().unwrap_or_default();
     let steps = plan::steps(what, arguments.target, arguments.repeat)?;
+    let confirmed = arguments.confirm.as_ref() == Some(&arguments.name);
+    for (event, _) in &steps {
+        event.has_options(&arguments.commands, arguments.yes, confirmed)?;
+    }
     if let Some(folder) = &arguments.report {
         refuse_full(folder)?;
     }
@@ -163,6 +198,8 @@ pub fn drill(arguments: &Arguments) -> anyhow::Result<Shown> {
         max_write_outage: arguments.max_write_outage,
         max_read_outage: arguments.max_read_outage,
         max_full_strength: arguments.max_recovery,
+        max_isolated: arguments.max_isolated,
+        max_loss: arguments.max_loss,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (recorded, versions) = runtime.block_on(run_all(arguments, &steps))?;
@@ -177,7 +214,7 @@ fn conclude(
     versions: &str,
     limits: &Limits,
 ) -> anyhow::Result<Shown> {
-    let measurements: Vec<_> = recorded.iter().map(|one| analysis::measure(&one.record)).collect();
+    let measurements: Vec<_> = recorded.iter().map(|one| measure(&one.record)).collect();
     let date = recorded.first().map(|one| date(one.record.begin_wall)).unwrap_or_default();
     let command = command_line(std::env::args());
     let heading = Heading { date: &date, versions, command: &command };
@@ -237,9 +274,9 @@ async fn run_all(
     let settings = Settings {
         commands: arguments.commands.clone(),
         yes: arguments.yes,
-        confirmed: arguments.confirm.as_ref() == Some(&arguments.name),
         writers: arguments.writers,
         readers: arguments.readers,
+        bulk: arguments.bulk,
         warm_up: arguments.warm_up,
         cool_down: arguments.cool_down,
         patience: arguments.timeout,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::event::{Event, Target};
 use crate::error::{Diagnostic, Place};
+use crate::yaml::{Words, diagnose};
 
 /// A line of a plan.
 #[derive(Deserialize)]
@@ -46,7 +47,13 @@ fn read(path: &str, default: Target) -> Result<Vec<(Event, Target, u16)>, Diagno
         .map_err(|why| Diagnostic::new(format!("cannot read the plan: {why}")).at(place(None)))?;
     let options = serde_yaml::options! { with_snippet: false };
     let steps: Vec<Step> = serde_yaml::from_str_with_options(&text, options).map_err(|error| {
-        crate::config::diagnose(&error, path, &text, "a step has event, target and repeat")
+        let words = Words {
+            whole: "the plan",
+            map: "a step",
+            one: "put all steps into one list",
+            help: "a step has event, target and repeat",
+        };
+        diagnose(&error, path, &text, &words)
     })?;
     let step = |step: Step| {
         let target = match step.target.as_deref() {
@@ -94,6 +101,11 @@ mod tests {
             ("- {event: fire}\n", "there is no event `fire`"),
             ("- {event: pod-delete, target: x}\n", "a target is primary, replica or all"),
             ("[]", "a plan has 1 to 1000 drills"),
+            ("- fire\n", "a step is expected here"),
+            (
+                "- {event: pod-delete}\n---\n- {event: pod-delete}\n",
+                "the plan holds more than one YAML document",
+            ),
         ] {
             fs::write(&path, plan).unwrap();
             let error = steps(path.to_str().unwrap(), Target::Primary, 1).unwrap_err().to_string();

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::analysis::{
-    Limits, Measurement, Outage, Spread, Summary, in_seconds, numbers, seconds, summary, verdict,
-};
-use super::ledger::{Connection, Work};
+use super::figures::{Isolated, Measurement, Outage, Spread, StreamFigures, Summary, numbers, summary};
+use super::ledger::{Client, Connection, Work};
+use super::verdict::{Limits, verdict};
+use super::words::{in_seconds, seconds};
 
 /// What the report says of the drill as a whole. Nothing of it is looked up here.
 #[derive(Debug, Clone, Copy)]
@@ -33,17 +33,20 @@ pub fn passed(runs: &[Measurement], limits: &Limits) -> bool {
 /// The table for the terminal, why what failed failed, and the verdict.
 pub fn table(runs: &[Measurement], limits: &Limits) -> String {
     let rows = rows(runs);
-    let mut text = aligned(&rows);
-    text.push_str(&footnotes(&rows).join("\n"));
+    let mut text = markdown_table(TITLES, 1, &rows);
+    text.extend(["\n", &footnotes(&rows).join("\n")]);
     text.push('\n');
     for run in named(runs) {
         let reasons = verdict(run.measurement, limits).reasons;
         let failed = if reasons.is_empty() { "" } else { ": FAILED" };
-        if !reasons.is_empty() || !run.measurement.notes.is_empty() {
+        if !reasons.is_empty() || !run.measurement.notes.is_empty() || run.measurement.isolated.is_some() {
             let _ = write!(text, "\n{}{failed}\n", run.name);
         }
         for reason in reasons {
-            let _ = writeln!(text, "  - {reason}");
+            let _ = writeln!(text, "  - {}", reason.text);
+        }
+        if let Some(isolated) = &run.measurement.isolated {
+            let _ = writeln!(text, "  {}", isolation(isolated));
         }
         for note in &run.measurement.notes {
             let _ = writeln!(text, "  note: {note}");
@@ -64,26 +67,7 @@ pub fn markdown(heading: &Heading<'_>, runs: &[Measurement], limits: &Limits) ->
     text.push_str(&limits_in_words(limits));
     text.push_str("\n## Figures\n\n");
     let rows = rows(runs);
-    let titles = [
-        "event",
-        "write outage, kept connection",
-        "write outage, new connections",
-        "read outage, pg-rw",
-        "read outage, pg-ro",
-        "first commit",
-        "full strength",
-        "lost",
-        "in doubt: kept/not",
-        "timeline",
-    ];
-    markdown_row(&mut text, titles);
-    markdown_row(
-        &mut text,
-        std::array::from_fn::<_, COLUMNS, _>(|index| if index == 0 { "---" } else { "--:" }),
-    );
-    for row in &rows {
-        markdown_row(&mut text, row.each_ref().map(|cell| cell.trim()));
-    }
+    text.push_str(&markdown_table(TITLES, 1, &rows));
     let _ = write!(text, "\n{}\n", footnotes(&rows).join("  \n"));
     for (index, run) in named(runs).enumerate() {
         let _ = write!(text, "\n## {}\n\n", line(&run.name));
@@ -122,6 +106,8 @@ pub fn json(heading: &Heading<'_>, runs: &[Measurement], limits: &Limits) -> Val
             "max_write_outage_ms": ms(limits.max_write_outage),
             "max_read_outage_ms": ms(limits.max_read_outage),
             "max_full_strength_ms": ms(limits.max_full_strength),
+            "max_isolated_ms": ms(limits.max_isolated),
+            "max_loss_ms": ms(limits.max_loss),
         },
         "events": events,
     })
@@ -177,18 +163,18 @@ fn overall(runs: &[Measurement], limits: &Limits) -> String {
 
 const COLUMNS: usize = 10;
 
-/// The two lines above the columns; a title above two columns stands over the first.
-const TITLES: [(&str, &str); COLUMNS] = [
-    ("", "event"),
-    ("write outage", "kept"),
-    ("", "new"),
-    ("read outage", "pg-rw"),
-    ("", "pg-ro"),
-    ("first", "commit"),
-    ("full", "strength"),
-    ("", "lost"),
-    ("in doubt", "kept/not"),
-    ("", "timeline"),
+/// What is above the columns.
+const TITLES: [&str; COLUMNS] = [
+    "event",
+    "write, kept",
+    "write, new",
+    "read, rw",
+    "read, ro",
+    "commit",
+    "strength",
+    "lost",
+    "in doubt",
+    "timeline",
 ];
 
 /// A line an event; of one that was repeated, three more with the spread of its times.
@@ -281,42 +267,6 @@ fn timeline(run: &Measurement) -> String {
     format!("{} → {}", name(run.timeline_before), name(run.timeline_after))
 }
 
-/// The table as text: the first column flush left, the others flush right.
-fn aligned(rows: &[[String; COLUMNS]]) -> String {
-    let length = |text: &str| text.chars().count();
-    let mut widths = TITLES.map(|(_, title)| length(title).max(6));
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = length(cell).max(*width);
-        }
-    }
-    let mut text = String::new();
-    let (mut at, mut end) = (0, 0);
-    for (index, (width, (title, _))) in widths.iter().zip(TITLES).enumerate() {
-        // A title over two columns starts with the first, one over its own ends with it.
-        let wide = length(title) > *width;
-        let start = if wide || index == 0 { at } else { at + width - length(title) };
-        if !title.is_empty() {
-            let _ = write!(text, "{:1$}{title}", "", start - end);
-            end = start + length(title);
-        }
-        at += width + 2;
-    }
-    text.push('\n');
-    let mut line = |cells: [&str; COLUMNS]| {
-        let mut line = String::new();
-        for (index, (cell, width)) in cells.into_iter().zip(widths).enumerate() {
-            let _ = if index == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
-        }
-        text.extend([line.trim_end(), "\n"]);
-    };
-    line(TITLES.map(|(_, title)| title));
-    for row in rows {
-        line(row.each_ref().map(String::as_str));
-    }
-    text
-}
-
 /// What the signs in the table mean, of those that are in it.
 fn footnotes(rows: &[[String; COLUMNS]]) -> Vec<&'static str> {
     let has = |sign: &str| rows.iter().any(|row| row.iter().skip(1).any(|cell| cell.contains(sign)));
@@ -326,16 +276,42 @@ fn footnotes(rows: &[[String; COLUMNS]]) -> Vec<&'static str> {
         (UNKNOWN, "? not known."),
         ("varies", "varies: not the same in every run; each is in the report."),
     ];
-    let mut notes = vec!["Times are in seconds."];
+    let mut notes = vec![
+        "In seconds: the longest time without a write, kept connection or new ones, and without a read, through the \
+         read/write or the read-only Service; until the first commit, and until full strength.",
+    ];
     notes.extend(all.iter().filter(|(sign, _)| has(sign)).map(|(_, note)| *note));
     notes
 }
 
-fn markdown_row<'a>(text: &mut String, cells: impl IntoIterator<Item = &'a str>) {
-    for cell in cells {
-        let _ = write!(text, "| {} ", line(cell).replace('|', "\\|"));
+/// A Markdown table that is one for the eye, too: the first columns, `left` of them, are flush left, the others flush
+/// right.
+fn markdown_table<const N: usize>(titles: [&str; N], left: usize, rows: &[[String; N]]) -> String {
+    let cells = |row: &[String; N]| row.each_ref().map(|cell| line(cell).replace('|', "\\|"));
+    let rows: Vec<_> = rows.iter().map(cells).collect();
+    let mut widths = titles.map(|title| title.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
     }
-    text.push_str("|\n");
+    let mut rules = widths.map(|width| "-".repeat(width));
+    for rule in rules.iter_mut().skip(left) {
+        rule.pop();
+        rule.push(':');
+    }
+    let mut text = String::new();
+    for row in [titles.map(ToOwned::to_owned), rules].iter().chain(&rows) {
+        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let _ = if index < left {
+                write!(text, "| {cell:width$} ")
+            } else {
+                write!(text, "| {cell:>width$} ")
+            };
+        }
+        text.push_str("|\n");
+    }
+    text
 }
 
 /// A text that stays on its line, and is no HTML.
@@ -346,8 +322,10 @@ fn line(text: &str) -> String {
 fn limits_in_words(limits: &Limits) -> String {
     let all = [
         ("write outage", limits.max_write_outage),
-        ("read outage on pg-ro", limits.max_read_outage),
+        ("read outage through the read-only Service", limits.max_read_outage),
         ("full strength", limits.max_full_strength),
+        ("an answer of a primary that was cut off", limits.max_isolated),
+        ("loss", limits.max_loss),
     ];
     let given: Vec<_> = all
         .into_iter()
@@ -356,9 +334,8 @@ fn limits_in_words(limits: &Limits) -> String {
             Some(format!("{what} at most {} s", seconds(ms)))
         })
         .collect();
-    let mut text = String::from(
-        "Demanded: no acknowledged commit lost, no row twice, one primary at a time, full strength at the end",
-    );
+    let lost = if limits.max_loss.is_none() { "no acknowledged commit lost, " } else { "" };
+    let mut text = format!("Demanded: {lost}no row twice, one primary at a time, full strength at the end");
     for limit in given {
         text.extend([", ", &limit]);
     }
@@ -374,7 +351,7 @@ fn details(text: &mut String, run: &Measurement, limits: &Limits, picture: &str)
     } else {
         text.push_str("Failed:\n\n");
         for reason in &verdict.reasons {
-            let _ = writeln!(text, "- {}", line(reason));
+            let _ = writeln!(text, "- {}", line(&reason.text));
         }
         text.push('\n');
     }
@@ -395,7 +372,10 @@ fn details(text: &mut String, run: &Measurement, limits: &Limits, picture: &str)
         Some(kept) => {
             let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
             let lost = none(numbers(&kept.lost, usize::MAX));
-            let _ = writeln!(text, "- Acknowledged commits lost: {}.", line(&lost));
+            let since = kept.lost_from_ms.map_or_else(String::new, |ms| {
+                format!(" (the first was acknowledged {} s before the event)", seconds(ms))
+            });
+            let _ = writeln!(text, "- Acknowledged commits lost: {}{since}.", line(&lost));
             let _ = writeln!(
                 text,
                 "- Commits in doubt: {} kept, {} not kept.",
@@ -421,11 +401,19 @@ fn details(text: &mut String, run: &Measurement, limits: &Limits, picture: &str)
             seconds(u64::try_from(ack.at_ms).unwrap_or_default())
         );
     }
+    if let Some(isolated) = &run.isolated {
+        let _ = writeln!(text, "- {}", isolation(isolated));
+    }
     let _ = writeln!(text, "- Timeline: {}.", timeline(run));
     for note in &run.notes {
         let _ = writeln!(text, "- Note: {}", line(note));
     }
     text.push('\n');
+    streams_table(text, run);
+}
+
+/// What each stream of one run saw.
+fn streams_table(text: &mut String, run: &Measurement) {
     let titles = [
         "stream",
         "does",
@@ -437,19 +425,20 @@ fn details(text: &mut String, run: &Measurement, limits: &Limits, picture: &str)
         "longest outage (s)",
         "longest before the event (s)",
     ];
-    markdown_row(text, titles);
-    markdown_row(text, ["---", "---", "---", "--:", "--:", "--:", "--:", "--:", "--:"]);
-    for stream in &run.streams {
-        let work = match stream.work {
-            Work::Write => "writes, pg-rw",
-            Work::ReadPrimary => "reads, pg-rw",
-            Work::ReadReplica => "reads, pg-ro",
+    let row = |stream: &StreamFigures| {
+        let work = match (stream.work, stream.client) {
+            (Work::Write, Client::InsideToAddress) => "writes, the primary's address",
+            (_, Client::InsideToAddress) => "reads, the primary's address",
+            (Work::Write, _) => "writes, rw",
+            (Work::Bulk, _) => "writes of megabytes, rw",
+            (Work::ReadPrimary, _) => "reads, rw",
+            (Work::ReadReplica, _) => "reads, ro",
         };
         let connection = match stream.connection {
             Connection::Kept => "kept",
             Connection::New => "new each time",
         };
-        let cells = [
+        [
             stream.name.clone(),
             work.to_owned(),
             connection.to_owned(),
@@ -459,9 +448,26 @@ fn details(text: &mut String, run: &Measurement, limits: &Limits, picture: &str)
             stream.per_second.map_or_else(|| UNKNOWN.to_owned(), |rate| format!("{rate:.1}")),
             outage(Some(&stream.outage)),
             stream.outage.before_event_ms.map_or_else(|| NOT_MEASURED.to_owned(), seconds),
-        ];
-        markdown_row(text, cells.iter().map(String::as_str));
-    }
+        ]
+    };
+    text.push_str(&markdown_table(titles, 3, &run.streams.iter().map(row).collect::<Vec<_>>()));
+}
+
+/// What a primary did whose node was cut off, in a sentence.
+fn isolation(isolated: &Isolated) -> String {
+    let at = |time: Option<u64>, none: &str| {
+        time.map_or_else(|| none.to_owned(), |ms| format!("{} s after the event", seconds(ms)))
+    };
+    format!(
+        "The primary whose node was cut off{} acknowledged its last write {} and answered its last read as a primary {}; another one acknowledged a write {}.{}",
+        isolated.for_ms.map_or_else(String::new, |ms| format!(" for {} s", seconds(ms))),
+        at(isolated.last_write_ms, "before the event"),
+        at(isolated.last_read_ms, "before the event"),
+        at(isolated.replaced_ms, "only when it was connected again, or never"),
+        isolated.reached_ms.map_or_else(String::new, |ms| {
+            format!(" A client on that node wrote again {} s after it was connected again.", seconds(ms))
+        }),
+    )
 }
 
 /// What each figure means.
@@ -471,9 +477,9 @@ const MEANING: &str = "
 - **Write outage**: the longest time between two commits of one writer, seen from the client. *Kept*: the
   writer keeps its connection and connects again only when it breaks, as an application with a pool does;
   *new*: it connects for each commit.
-- **Read outage**: the same of readers, through the Service of the primary (pg-rw) and through that of the
-  replicas (pg-ro); the worse of kept and new connections. The longest *before the event* is the noise of
-  the load itself.
+- **Read outage**: the same of readers, through the read/write Service (rw), which is the primary's, and through the
+  read-only one (ro), which is the replicas'; the worse of kept and new connections. The longest *before the
+  event* is the noise of the load itself.
 - **First commit**: from the event to the end of the longest time in which writes failed, or none was sent, as
   the load was away with its node; from the event to the next commit where there was no such time.
 - **Full strength**: from the event to the moment when every member was ready and streaming.
@@ -481,7 +487,10 @@ const MEANING: &str = "
 - **In doubt**: writes that were sent and never answered. The client cannot know whether they were
   committed: *kept* ones were. An application must be able to repeat a write without doing it twice.
 - **Rows there more than once**: must be none, as no number is ever sent twice.
-- **Two primaries**: writes acknowledged by a server after another one had taken over. Must be 0.
+- **Two primaries**: writes acknowledged by a server after another one had taken over. Must be 0. Clients on
+  both sides of a cut are compared.
+- **The primary whose node was cut off**: what it answered to clients on its own node, through the Service as
+  that node sees it and at its address, while the node was cut off. Outages are those of the other clients.
 - **Timeline**: PostgreSQL counts it up each time a replica takes over, or a backup is restored.
 - **Minimum, median, maximum**: over the runs of a repeated event. A time without an end counts as the
   longest.
@@ -491,8 +500,8 @@ const MEANING: &str = "
 mod tests {
     use std::time::Duration;
 
-    use super::super::analysis::measure;
-    use super::super::analysis::tests::read;
+    use super::super::figures::measure;
+    use super::super::tests::read;
     use super::*;
 
     const HEADING: Heading<'_> = Heading {
@@ -548,6 +557,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_primary_did_that_was_cut_off() {
+        let run = measure(&read(include_str!("testdata/isolated.txt")));
+        let sentence = "The primary whose node was cut off for 10.0 s acknowledged its last write 0.02 s after the event and answered its last read as a primary 4.01 s after the event; another one acknowledged a write 3.01 s after the event. A client on that node wrote again 5.02 s after it was connected again.";
+        let runs = [run];
+        assert!(markdown(&HEADING, &runs, &Limits::default()).contains(sentence));
+        assert!(table(&runs, &Limits::default()).contains(sentence));
+    }
+
+    #[test]
     fn texts_cannot_break_out() {
         let mut run = outage();
         run.event = "a|b\n# <script>".into();
@@ -555,7 +573,7 @@ mod tests {
         let text = markdown(&HEADING, &[run], &Limits::default());
         assert!(!text.contains("<script") && !text.contains("\n# a"), "{text}");
         assert!(text.contains("| a\\|b # &lt;script>"), "{text}");
-        assert!(text.contains("| w\\|x  |"), "{text}");
+        assert!(text.contains("| w\\|x  "), "{text}");
     }
 
     #[test]

@@ -7,22 +7,22 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::time::sleep;
 
 use super::Recorded;
-use super::analysis::{self, Record, Row, Sample};
 use super::cluster::{Cluster, Member, State};
 use super::event::{Event, NodeCommands, Target};
-use super::load::{Load, wall};
+use super::load::{Inside, Load, wall};
 use super::progress::Progress;
+use super::record::{self, CutOff, Record, Row, Sample};
 use crate::error::Diagnostic;
+use crate::scenario::Names;
 
 /// How a drill is done, whatever its event.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) commands: NodeCommands,
     pub(super) yes: bool,
-    /// The instance's name was given once more, for an event that takes everything.
-    pub(super) confirmed: bool,
-    pub(super) writers: u8,
-    pub(super) readers: u8,
+    pub(super) writers: u16,
+    pub(super) readers: u16,
+    pub(super) bulk: bool,
     /// Load before the event.
     pub(super) warm_up: Duration,
     /// Load after the recovery.
@@ -35,6 +35,11 @@ pub(super) struct Settings {
 
 /// How long all nodes are off in the event `all-off`.
 const ALL_OFF: Duration = Duration::from_secs(10);
+/// How long the streams of the load may take to succeed for the first time.
+const BEGUN: Duration = Duration::from_secs(30);
+/// How long the clients on a node that was cut off may take to reach the primary again, once it is connected: Kubernetes'
+/// rules for the Service there are as they were, until kube-proxy hears of the API server.
+const REACHED: Duration = Duration::from_secs(120);
 /// How old what the primary said may be.
 const FRESH: Duration = Duration::from_secs(5);
 /// How long the API server may say nothing before the drill gives up.
@@ -44,7 +49,7 @@ const GONE: Duration = Duration::from_secs(20);
 /// How long the longest wait for nodes that were taken may be.
 const NODES_BACK: Duration = Duration::from_secs(180);
 
-/// Does one drill and removes what it created, whatever happens.
+/// Does one drill, and always removes what it created.
 pub(super) async fn run(
     cluster: &Cluster,
     event: Event,
@@ -55,7 +60,7 @@ pub(super) async fn run(
     progress.phase("looking at the instance");
     let (members, state) = wait_for_strength(cluster, settings.patience).await?;
     let victims = victims(&members, target)?;
-    event.check(&victims, &members, &settings.commands, settings.yes, settings.confirmed)?;
+    event.check(&victims, &members, settings.yes)?;
     let nodes = cluster.nodes().await?;
     let taken: Vec<String> = if event == Event::AllOff {
         nodes.iter().map(|(name, _)| name.clone()).collect()
@@ -73,7 +78,7 @@ pub(super) async fn run(
         .map(|(name, _)| name.clone())
         .collect();
     if safe.is_empty() {
-        return Err(Diagnostic::new("the event takes every node, so the load has no place to run")
+        return Err(Diagnostic::new("the event takes every node, so the load has nowhere to run")
             .help("a cluster with one more node, or the event all-off")
             .into());
     }
@@ -83,7 +88,16 @@ pub(super) async fn run(
             .into());
     }
 
-    let mut load = Load::plan(settings.writers, settings.readers)?;
+    let names = Names::of(&cluster.name);
+    let cut_off = victims.iter().find(|one| event.cuts_nodes() && one.is_primary());
+    let service = match cut_off {
+        Some(_) => cluster.service_address(&names.rw).await?,
+        None => String::new(),
+    };
+    let inside =
+        cut_off.map(|primary| Inside { node: &primary.node, service: &service, primary: &primary.address });
+    let mut load = Load::plan(&names, settings.writers, settings.readers, settings.bulk, inside.as_ref())?;
+    let node_names: Vec<String> = nodes.into_iter().map(|(name, _)| name).collect();
     let drill = Drill {
         cluster,
         event,
@@ -94,6 +108,8 @@ pub(super) async fn run(
         state: &state,
         victims: &victims,
         taken: &taken,
+        nodes: &node_names,
+        cut_off,
     };
     let done = tokio::select! {
         done = drill.measure(&mut load, &safe) => done,
@@ -117,7 +133,7 @@ fn victims(members: &[Member], target: Target) -> anyhow::Result<Vec<Member>> {
     let of = |role: &str| members.iter().filter(|one| one.role == role).cloned().collect::<Vec<_>>();
     let victims = match target {
         Target::Primary => of("primary"),
-        // On another node than the primary, where there is a choice: an event of its node is then its own.
+        // If there is a choice, one on another node than the primary, so that an event of its node does not hit both.
         Target::Replica => {
             let primary = of("primary").first().map(|one| one.node.clone());
             let mut replicas = of("replica");
@@ -187,6 +203,9 @@ struct Drill<'a> {
     state: &'a State,
     victims: &'a [Member],
     taken: &'a [String],
+    nodes: &'a [String],
+    /// The primary, where the event cuts its node off.
+    cut_off: Option<&'a Member>,
 }
 
 /// What the observer saw last.
@@ -251,6 +270,10 @@ impl Drill<'_> {
         seen: &Mutex<Seen>,
     ) -> anyhow::Result<Recorded> {
         self.progress.phase("load before the event");
+        let deadline = Instant::now() + BEGUN;
+        while !load.has_begun() && Instant::now() < deadline {
+            self.pass(load, seen, begin, Duration::from_millis(300)).await?;
+        }
         self.pass(load, seen, begin, self.settings.warm_up).await?;
         let before = lock(seen).state.as_ref().map(|said| said.state.clone());
         let timeline_before = before.as_ref().map(|state| state.timeline);
@@ -258,23 +281,26 @@ impl Drill<'_> {
         self.progress.phase(&format!("event: {}", self.event));
         let event_elapsed = elapsed(begin);
         let event_wall = wall();
-        self.event.trigger(self.cluster, self.victims, self.taken, &self.settings.commands).await?;
+        let commands = &self.settings.commands;
+        self.event.trigger(self.cluster, self.victims, self.taken, self.nodes, commands).await?;
         let mut away = !self.taken.is_empty();
+        let mut back: Option<(u64, Vec<usize>)> = None;
         if self.event == Event::AllOff {
             self.pass(load, seen, begin, ALL_OFF).await?;
-            self.event.undo(self.taken, &self.settings.commands).await?;
+            self.event.undo(self.taken, commands).await?;
             away = false;
         }
 
         self.progress.phase("recovery");
-        let mut disturbed = false;
-        let mut full_strength_elapsed = None;
+        let (mut disturbed, mut full_strength_elapsed) = (false, None);
         let event_at = Instant::now();
         let mut deadline = event_at + self.settings.patience;
         loop {
             while full_strength_elapsed.is_none() && Instant::now() < deadline {
                 self.pass(load, seen, begin, Duration::from_secs(1)).await?;
-                let strong = self.is_strong(seen, false);
+                // A member on a node that is cut off may look ready and streaming for a while.
+                let strong = self.is_strong(seen, false)
+                    && !(away && self.event.cuts_nodes() && self.has_members_away(seen));
                 disturbed |= !strong || {
                     let seen = lock(seen);
                     let since = before.as_ref().map(|state| &state.since);
@@ -285,7 +311,8 @@ impl Drill<'_> {
                     full_strength_elapsed = Some(elapsed(begin));
                 } else if away && event_at.elapsed() > self.settings.node_away {
                     self.progress.phase("recovery, with the node on again");
-                    self.event.undo(self.taken, &self.settings.commands).await?;
+                    back = Some((elapsed(begin), load.successes_inside()));
+                    self.event.undo(self.taken, commands).await?;
                     // A short cut may have gone unnoticed.
                     disturbed = true;
                     away = false;
@@ -294,7 +321,7 @@ impl Drill<'_> {
             }
             self.progress.phase("load after the recovery");
             self.pass(load, seen, begin, self.settings.cool_down).await?;
-            // A replica may stream for a moment, and only then see that it must be cloned anew.
+            // A replica may stream for a moment, and only then see that it must be cloned again.
             if full_strength_elapsed.is_none() || self.is_strong(seen, true) || Instant::now() >= deadline {
                 break;
             }
@@ -302,6 +329,15 @@ impl Drill<'_> {
             self.progress.phase("recovery");
         }
 
+        if away && self.event.cuts_nodes() {
+            back = Some((elapsed(begin), load.successes_inside()));
+            away = false;
+            let strong = self.strong_once_connected(load, seen, begin).await?;
+            full_strength_elapsed = full_strength_elapsed.filter(|_| strong);
+        }
+        if let Some((_, before)) = &back {
+            self.wait_until_reached(load, seen, begin, before).await?;
+        }
         self.progress.phase("reading what the load wrote down");
         let (end_elapsed, end_wall) = (elapsed(begin), wall());
         load.stop(self.cluster).await;
@@ -313,7 +349,7 @@ impl Drill<'_> {
         }
         if away {
             self.progress.phase("bringing the node back");
-            self.event.undo(self.taken, &self.settings.commands).await?;
+            self.event.undo(self.taken, commands).await?;
             self.nodes_are_back().await?;
         }
         let samples = std::mem::take(&mut lock(seen).samples);
@@ -322,6 +358,10 @@ impl Drill<'_> {
             target: self.target.to_string(),
             streams,
             rows: rows.ok(),
+            cut_off: self.cut_off.map(|primary| CutOff {
+                server: primary.address.clone(),
+                back_elapsed: back.as_ref().map(|(at, _)| *at),
+            }),
             event_wall,
             samples,
             begin_wall,
@@ -333,6 +373,41 @@ impl Drill<'_> {
             timeline_after,
         };
         Ok(Recorded { record, raw, left: Vec::new() })
+    }
+
+    /// Connects the node again that was cut off: what it missed, the old primary hears only now; and what it
+    /// acknowledged meanwhile, pgk. Whether all are well then.
+    async fn strong_once_connected(
+        &self,
+        load: &Load,
+        seen: &Mutex<Seen>,
+        begin: Instant,
+    ) -> anyhow::Result<bool> {
+        self.progress.phase("load with the node connected again");
+        self.event.undo(self.taken, &self.settings.commands).await?;
+        self.nodes_are_back().await?;
+        let deadline = Instant::now() + self.settings.patience;
+        while !self.is_strong(seen, false) && Instant::now() < deadline {
+            self.pass(load, seen, begin, Duration::from_secs(1)).await?;
+        }
+        self.pass(load, seen, begin, self.settings.cool_down).await?;
+        Ok(self.is_strong(seen, true))
+    }
+
+    /// Waits until each client on the node that was cut off has had more successes through the Service than `before`.
+    async fn wait_until_reached(
+        &self,
+        load: &Load,
+        seen: &Mutex<Seen>,
+        begin: Instant,
+        before: &[usize],
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + REACHED;
+        let reached = |now: Vec<usize>| now.iter().zip(before).all(|(now, before)| now > before);
+        while !reached(load.successes_inside()) && Instant::now() < deadline {
+            self.pass(load, seen, begin, Duration::from_secs(1)).await?;
+        }
+        Ok(())
     }
 
     /// Lets time pass and shows how things are; fails when the cluster or the instance is gone.
@@ -372,6 +447,11 @@ impl Drill<'_> {
             Some(state) => at_strength(&seen.members, self.members.len(), Some(state)),
             None => otherwise && seen.members.iter().all(|one| one.ready),
         }
+    }
+
+    /// Whether a member that is not about to end is on a node that was taken.
+    fn has_members_away(&self, seen: &Mutex<Seen>) -> bool {
+        lock(seen).members.iter().any(|one| !one.ending && self.taken.contains(&one.node))
     }
 
     /// Whether every victim has been replaced or started again.
@@ -433,9 +513,10 @@ async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
     loop {
         let tick = Instant::now();
         if let Ok(members) = cluster.members().await {
+            let inhabited = !members.is_empty() || cluster.has_pods().await;
             let mut seen = lock(&seen);
             let state = seen.fresh_state().cloned();
-            let member = |one: &Member| analysis::Member {
+            let member = |one: &Member| record::Member {
                 pod: one.pod.clone(),
                 node: one.node.clone(),
                 role: one.role.clone(),
@@ -450,7 +531,7 @@ async fn observe(cluster: Cluster, begin: Instant, seen: Arc<Mutex<Seen>>) {
             };
             seen.samples.push(sample);
             seen.answered = Instant::now();
-            if !members.is_empty() {
+            if inhabited {
                 seen.inhabited = seen.answered;
             }
             if seen.members != members {
@@ -494,6 +575,7 @@ mod tests {
             pod: pod.into(),
             uid: pod.into(),
             node: "n".into(),
+            address: String::new(),
             image: String::new(),
             role: role.into(),
             ready: true,

@@ -5,8 +5,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::analysis::{Measurement, Outages, PRIMARY, Record, Timed, count, float, seconds, timed};
-use super::ledger::Work;
+use super::figures::{Measurement, Outages, Timed, timed};
+use super::ledger::{Client, Work};
+use super::record::{PRIMARY, Record};
+use super::words::{count, float, seconds};
 
 const WIDTH: f64 = 960.0;
 /// Room at the right for the scale of the lanes.
@@ -34,15 +36,15 @@ const MOST_PODS: usize = 14;
 /// The longest pod name that is shown whole, in characters.
 const MOST_NAME: usize = 38;
 
-/// Draws `record`, with the figures of `measurement`, which [`super::analysis::measure`] made of it.
+/// Draws `record`, with the figures of `measurement`, which [`super::figures::measure`] made of it.
 pub fn svg(record: &Record, measurement: &Measurement) -> String {
     let timed = timed(record);
     let pods = pods(record);
     let scale = Scale::of(record, &timed, &pods);
     let lanes = [
-        (Work::Write, "commits a second", "through pg-rw", &measurement.write_outage),
-        (Work::ReadPrimary, "reads a second", "through pg-rw", &measurement.read_outage_primary),
-        (Work::ReadReplica, "reads a second", "through pg-ro", &measurement.read_outage_replica),
+        (Work::Write, "commits a second", "read/write Service", &measurement.write_outage),
+        (Work::ReadPrimary, "reads a second", "read/write Service", &measurement.read_outage_primary),
+        (Work::ReadReplica, "reads a second", "read-only Service", &measurement.read_outage_replica),
     ];
     let lanes: Vec<_> = lanes.into_iter().filter(|(.., outages)| outages.worst.is_some()).collect();
     let lanes_end = TOP + float(lanes.len()) * (LANE + LANE_GAP);
@@ -54,7 +56,10 @@ pub fn svg(record: &Record, measurement: &Measurement) -> String {
     shade_outage(&mut picture, &scale, measurement);
     let mut top = TOP;
     for (work, what, through, outages) in lanes {
-        let streams: Vec<_> = timed.iter().filter(|timed| timed.stream.work == work).collect();
+        let streams: Vec<_> = timed
+            .iter()
+            .filter(|timed| (timed.stream.work, timed.stream.client) == (work, Client::Outside))
+            .collect();
         lane(&mut picture, &scale, top, &streams);
         picture.label(scale.left, top + 15.0, 12.0, INK, what);
         picture.label(scale.left, top + 30.0, 11.0, FAINT, through);
@@ -496,9 +501,10 @@ impl fmt::Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::analysis::tests::BEGIN;
-    use super::super::analysis::{Member, Row, Sample, measure};
+    use super::super::figures::measure;
     use super::super::ledger::{Attempt, Connection, Outcome, Stream};
+    use super::super::record::{Member, Row, Sample};
+    use super::super::tests::BEGIN;
     use super::*;
 
     /// A stream that does something every `every` ms, and fails from `down.0` until `down.1`.
@@ -574,6 +580,7 @@ mod tests {
             target: "primary".into(),
             streams,
             rows,
+            cut_off: None,
             samples,
             begin_wall: BEGIN,
             event_wall: wall(event),
@@ -607,7 +614,7 @@ mod tests {
             ">no commit for 4.",
             ">full strength<",
             ">commits a second<",
-            ">through pg-ro<",
+            ">read-only Service<",
             ">pg-2<",
             "acknowledged commits lost",
             "full strength after 15.0 s",

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 use serde_yaml::Location;
 
-use super::typed::{self, Object};
-use super::{External, Finding, links, yaml};
-use crate::config::{at, explain, in_file};
-use crate::error::{Diagnostic, Place};
+use super::finding::Finding;
+use super::object::{Object, is_foreign_kind, is_known_kind, meant_kind};
+use super::set::{External, is_cluster_wide, is_of_roles};
+use super::{rules, typed};
+use crate::error::{Diagnostic, Place, similar};
+use crate::yaml::{self, At, at, explain, in_file, not_closed, unclosed};
 
 /// A file of manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Manifests<'a> {
     /// What is wrong, each with where it is to be sorted: its document, then its line and column.
     findings: Vec<(Position, Diagnostic)>,
     unchecked: Vec<String>,
+    /// The namespaces that these are in.
+    others: BTreeSet<String>,
     /// Whether every object could be read: what links to one that could not would look broken.
     complete: bool,
 }
@@ -57,16 +61,21 @@ impl<'a> Manifests<'a> {
             objects: Vec::new(),
             findings: Vec::new(),
             unchecked: Vec::new(),
+            others: BTreeSet::new(),
             complete: true,
         };
         let mut findings = Vec::new();
         for (number, document) in all.documents.iter().enumerate() {
-            let trees = match yaml::parse(document.text) {
+            let trees = match yaml::parse_any(document.text) {
                 Ok(trees) => trees,
                 Err(error) => {
-                    let help = "kubectl cannot read it either: mend the YAML";
-                    let (position, place) = document.place(error.location());
-                    all.findings.push(((number, position.0, position.1), explain(&error, help).at(place)));
+                    let (diagnostic, error_at) = match unclosed(document.text) {
+                        Some((bracket, bracket_at)) => (not_closed(bracket), Some(bracket_at)),
+                        None => (explain(&error, &typed::WORDS), error.location().and_then(at)),
+                    };
+                    let (position, place) = document.place(error_at);
+                    let diagnostic = diagnostic.at(place);
+                    all.findings.push(((number, position.0, position.1), diagnostic));
                     all.complete = false;
                     continue;
                 }
@@ -75,14 +84,13 @@ impl<'a> Manifests<'a> {
             for (within, tree) in trees.into_iter().flat_map(items) {
                 let mut object = Object::new(&document.name, within, tree, true);
                 let (api_version, kind) = (object.api_version(), object.kind());
-                if typed::is_foreign_kind(api_version, kind) {
+                if is_foreign_kind(api_version, kind) {
                     let name = object.name();
                     all.unchecked.push(format!("{api_version} {kind} \"{name}\" ({})", document.name));
-                } else if let Some(meant) = typed::meant_kind(api_version, kind) {
-                    let (position, place) = document.at(&object.path("kind"), &locations);
-                    let what =
-                        format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
-                    let diagnostic = Diagnostic::new(what).at(place).help(format!("did you mean {meant}?"));
+                    all.others.insert(object.namespace().to_owned());
+                } else if let Some((path, what, help)) = no_kind(&object) {
+                    let (position, place) = document.at(&object.path(path), &locations);
+                    let diagnostic = Diagnostic { help, ..Diagnostic::new(what).at(place) };
                     all.findings.push(((number, position.0, position.1), diagnostic));
                     all.complete = false;
                 } else if typed::check(&mut object, &mut findings) {
@@ -136,7 +144,7 @@ impl<'a> Manifests<'a> {
         if self.complete {
             let mut findings = Vec::new();
             let (elsewhere, in_one): (Vec<_>, Vec<_>) =
-                self.objects.iter().partition(|object| links::is_cluster_wide(object));
+                self.objects.iter().partition(|object| is_cluster_wide(object));
             let mut namespaces: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
             for object in in_one {
                 namespaces.entry(object.namespace()).or_default().push(object);
@@ -144,14 +152,27 @@ impl<'a> Manifests<'a> {
             if namespaces.is_empty() {
                 namespaces.insert("", Vec::new());
             }
-            // A role is bound in any namespace. Of the rest no rule asks, such as the Namespaces themselves, of which
-            // there may be thousands: it is looked at once.
-            let of_roles = |object: &&Object| links::is_of_roles(object);
+            // A role may be bound in any namespace. No rule asks for the other cluster-wide objects, such as the Namespaces
+            // themselves; there may be thousands of them, so they are checked once.
+            let of_roles = |object: &&Object| is_of_roles(object);
             let roles: Vec<_> = elsewhere.iter().copied().filter(of_roles).collect();
-            for (number, objects) in namespaces.values_mut().enumerate() {
-                // The same objects for each namespace, and so perhaps the same findings.
+            // An object without a namespace may be in the one that another object names: only `kubectl` knows.
+            let named = |objects: &Vec<&Object>| -> Vec<_> {
+                objects.iter().map(|object| (object.kind().to_owned(), object.name().to_owned())).collect()
+            };
+            let nowhere = namespaces.get("").map(named).unwrap_or_default();
+            let somewhere: Vec<_> = namespaces
+                .iter()
+                .filter(|(name, _)| !name.is_empty())
+                .flat_map(|(_, objects)| named(objects))
+                .collect();
+            for (number, (namespace, objects)) in namespaces.iter_mut().enumerate() {
+                // The same objects are checked with each namespace, so findings may repeat.
                 objects.extend(if number == 0 { &elsewhere } else { &roles });
-                links::check(objects, external, &mut findings);
+                let perhaps = if namespace.is_empty() { &somewhere } else { &nowhere };
+                let others = self.others.contains(*namespace) || !perhaps.is_empty();
+                let outside: Vec<_> = external.outside.iter().chain(perhaps).cloned().collect();
+                rules::check(objects, &External { others, outside: &outside, ..*external }, &mut findings);
             }
             findings.sort();
             findings.dedup();
@@ -170,29 +191,79 @@ impl<'a> Manifests<'a> {
         for (number, document) in self.documents.iter().enumerate() {
             let Some(findings) = by_document.remove(&document.name) else { continue };
             let locations = yaml::locations(document.text);
-            for Finding { path, message, .. } in findings {
+            for Finding { path, message, help, .. } in findings {
                 let ((line, column), place) = document.at(&path, &locations);
                 let what = if path.is_empty() { message } else { format!("{path}: {message}") };
-                self.findings.push(((number, line, column), Diagnostic::new(what).at(place)));
+                let diagnostic = Diagnostic { help, ..Diagnostic::new(what).at(place) };
+                self.findings.push(((number, line, column), diagnostic));
             }
         }
     }
 }
 
-/// The objects in a `List`, which `kubectl get -o yaml` prints, each with its path in it; what is no `List` is one.
+/// Where it is wrong that an object is of a kind that there is not, what is wrong, and what to do; `None` if it is of one.
+fn no_kind(object: &Object) -> Option<(&'static str, String, Option<String>)> {
+    let (api_version, kind) = (object.api_version(), object.kind());
+    if is_known_kind(api_version, kind) {
+        return None;
+    }
+    for (key, value) in [("apiVersion", api_version), ("kind", kind)] {
+        let keys = object.tree.as_object().into_iter().flat_map(serde_json::Map::keys);
+        if value.is_empty()
+            && let Some(meant) = similar(key, keys.map(String::as_str))
+            && meant != key
+        {
+            return Some((
+                "",
+                format!("this is not a Kubernetes object: it has no {key}"),
+                Some(format!("did you mean `{key}`, not `{meant}`?")),
+            ));
+        }
+    }
+    if api_version.is_empty() && kind.is_empty() {
+        return Some((
+            "",
+            "this is not a Kubernetes object: it has neither apiVersion nor kind".to_owned(),
+            Some(
+                "`pgk check` is for manifests; `pgk gen SCENARIO -f FILE` checks a configuration of pgk"
+                    .to_owned(),
+            ),
+        ));
+    }
+    let help = meant_kind(api_version, kind).map(|meant| format!("did you mean {meant}?"));
+    Some(("kind", format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\""), help))
+}
+
+/// The objects in a list, such as the `v1 List` that `kubectl get -o yaml` prints, or a `ConfigMapList`; each with its path
+/// in it. What is no list is one.
 ///
 /// Left out is what nobody applies: what a controller made, as a Deployment makes pods, and what the API server says of
 /// an object's status, in words that may be newer than pgk.
 fn items(mut tree: Value) -> Vec<(String, Value)> {
-    let is = |field: &str, text: &str| tree.get(field).and_then(Value::as_str) == Some(text);
-    if !is("apiVersion", "v1") || !is("kind", "List") {
-        return vec![(String::new(), tree)];
-    }
+    let text = |field: &str| tree.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let of = match kind.strip_suffix("List") {
+        Some("") if api_version == "v1" => None,
+        Some(of)
+            if !of.is_empty()
+                && tree.get("items").is_some_and(|items| items.is_array() || items.is_null()) =>
+        {
+            Some(of)
+        }
+        _ => return vec![(String::new(), tree)],
+    };
     let mut items = Vec::new();
     let all = tree.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
     for (index, mut item) in all.into_iter().flatten().enumerate() {
         if item.pointer("/metadata/ownerReferences").is_none() {
-            item.as_object_mut().and_then(|fields| fields.shift_remove("status"));
+            if let Some(fields) = item.as_object_mut() {
+                fields.shift_remove("status");
+                // kubectl adds the list's kind and version to each item.
+                if let Some(of) = of.filter(|_| !fields.contains_key("kind")) {
+                    fields.insert("kind".to_owned(), of.into());
+                    fields.insert("apiVersion".to_owned(), api_version.as_str().into());
+                }
+            }
             items.push((format!("items[{index}]"), item));
         }
     }
@@ -201,19 +272,19 @@ fn items(mut tree: Value) -> Vec<(String, Value)> {
 
 impl Document<'_> {
     /// Where the field at `path` stands.
-    fn at(&self, path: &str, locations: &HashMap<String, Location>) -> ((usize, usize), Place) {
-        // What is wrong with the whole object is said of its kind.
+    fn at(&self, path: &str, locations: &HashMap<String, Location>) -> (At, Place) {
+        // A finding about the whole object points to its kind.
         let mut known = if path.is_empty() { "kind" } else { path };
-        // What is missing is looked for where it should be.
+        // A finding about a missing field points to its parent.
         while !locations.contains_key(known) && !known.is_empty() {
             known = parent(known);
         }
-        self.place(locations.get(known).copied())
+        self.place(locations.get(known).copied().and_then(at))
     }
 
     /// Line and column in the file, and the place to show.
-    fn place(&self, location: Option<Location>) -> ((usize, usize), Place) {
-        let Some((line, column)) = location.and_then(at) else {
+    fn place(&self, position: Option<At>) -> (At, Place) {
+        let Some((line, column)) = position else {
             return ((0, 0), in_file(&self.file.path, "", None));
         };
         let in_whole = (line + self.before, column);
@@ -222,7 +293,7 @@ impl Document<'_> {
                 let position = Some((in_whole.0, column, text.to_owned()));
                 Place::File { path: self.file.path.clone(), position }
             }
-            // It ends before what is missing.
+            // The file ends before the missing field.
             None => in_file(&self.file.path, &self.file.text, Some(in_whole)),
         };
         (in_whole, place)

@@ -11,9 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use serde_json::Value;
 
-use super::links::{Pod, Set};
-use super::typed::Object;
-use super::{External, pods, references, selectors};
+use super::object::Object;
+use super::set::{External, Pod, Set, references, selects, volumes};
 
 /// Objects, and which of them refer to which.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,13 +44,13 @@ pub(super) fn of(objects: &[&Object]) -> Graph {
     }
     let mut selecting = |from: &str, name: &str, selector: Option<&LabelSelector>| {
         for pod in &set.pods {
-            if selector.is_some_and(|selector| selectors::selects(selector, pod.labels)) {
+            if selector.is_some_and(|selector| selects(selector, pod.labels)) {
                 graph.link((from, name), (pod.object.kind(), pod.object.name()));
             }
         }
     };
     for (object, service) in set.all::<Service>() {
-        // Without a selector, somebody else writes where it leads.
+        // Without a selector, something else writes the Service's endpoints.
         let labels = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let labels = labels.filter(|labels| !labels.is_empty()).cloned();
         let selector =
@@ -69,7 +68,7 @@ pub(super) fn of(objects: &[&Object]) -> Graph {
         );
     }
     for (object, stateful_set) in set.all::<StatefulSet>() {
-        // One that gives the pods their names selects them, too, and is linked already.
+        // A governing Service that also selects the pods is linked already.
         if let Some(name) = stateful_set.spec.as_ref().and_then(|spec| spec.service_name.as_ref()) {
             graph.link(("Service", name), (object.kind(), object.name()));
         }
@@ -93,7 +92,7 @@ impl Graph {
     /// What a pod uses.
     fn pod(&mut self, pod: &Pod<'_>) {
         let from = (pod.object.kind(), pod.object.name());
-        for reference in references::of(pod) {
+        for reference in references(pod) {
             self.link(from, (reference.kind, reference.name));
         }
         if let Some(account) = &pod.spec.service_account_name {
@@ -106,7 +105,7 @@ impl Graph {
             let name = template.metadata.name.as_deref().unwrap_or_default();
             self.link(from, (claim, &format!("{name}-{}-{number}", pod.object.name())));
         }
-        for (_, volume) in pods::volumes(pod) {
+        for (_, volume) in volumes(pod) {
             if let Some(source) = &volume.persistent_volume_claim {
                 self.link(from, (claim, &source.claim_name));
             } else if volume.ephemeral.is_some() {

@@ -1,10 +1,14 @@
 //! One good set of manifests, and a table of what breaks it: one line of one document at a time.
 
-use super::{External, Finding, check};
+use serde_json::{Value, json};
+
+use super::object::Object;
+use super::{External, Finding, check, typed};
 use crate::render::Document;
+use crate::yaml;
 
 const EXTERNAL: External<'_> =
-    External { secrets: &[("pg-credentials", &["superuser", "replication"])], outside: &[] };
+    External { secrets: &[("pg-credentials", &["superuser", "replication"])], outside: &[], others: false };
 
 fn good() -> Vec<Document> {
     let sections = include_str!("good.yaml").split("--- # ").skip(1);
@@ -19,9 +23,9 @@ fn good() -> Vec<Document> {
 fn case(path: &str, before: &str, after: &str, expected: &str) {
     let mut documents = good();
     let document = documents.iter_mut().find(|document| document.path == path).expect(path);
-    let text = document.text.to_string();
+    let text = &document.text;
     assert_eq!(text.matches(before).count(), 1, "{before:?} must stand once in {path}");
-    document.text = text.replace(before, after).into();
+    document.text = text.replace(before, after);
     let found = check(&documents, &EXTERNAL).into_iter().map(|finding| {
         let line = finding.to_string();
         let line = line.strip_prefix(&format!("{path}: ")).unwrap_or(&line);
@@ -33,7 +37,7 @@ fn case(path: &str, before: &str, after: &str, expected: &str) {
 /// A ConfigMap of one entry, `key: VALUE`.
 fn of_value(value: &str) -> Vec<String> {
     let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: {value}\n");
-    let document = Document { path: "a.yaml".to_owned(), text: text.into() };
+    let document = Document { path: "a.yaml".to_owned(), text };
     check(&[document], &External::default()).iter().map(ToString::to_string).collect()
 }
 
@@ -45,7 +49,8 @@ fn a_good_set_has_no_findings() {
 
 #[test]
 fn a_finding_is_data() {
-    let finding = Finding { document: "a.yaml".into(), path: String::new(), message: "odd".into() };
+    let finding =
+        Finding { document: "a.yaml".into(), path: String::new(), message: "odd".into(), help: None };
     assert_eq!(finding.to_string(), "a.yaml: odd");
     assert_eq!(Finding { path: "spec".into(), ..finding }.to_string(), "a.yaml: spec: odd");
 }
@@ -78,9 +83,7 @@ fn what_kubectl_does_not_read_as_a_string_is_found() {
         assert_eq!(of_value(value), ["a.yaml: data.key: invalid type: null, expected a string"], "{value}");
     }
     for value in [".inf", "1e999"] {
-        let expected = format!(
-            "a.yaml: non-finite float `{value}` rejected by the configured policy at line 6, column 8"
-        );
+        let expected = format!("a.yaml: `{value}` is not a finite number at line 6, column 8");
         assert_eq!(of_value(value), [expected]);
     }
     // Strings to kubectl as well, which reads neither base 60 nor dates.
@@ -102,12 +105,7 @@ fn a_document_is_one_object_in_strict_yaml() {
         "# empty\n",
         "0 objects in a file meant for one",
     );
-    case(
-        "account.yaml",
-        "  name: pg",
-        "  name: pg\n  name: pg",
-        "duplicate mapping key: name, set DuplicateKeyPolicy in Options if acceptable at line 5, column 3",
-    );
+    case("account.yaml", "  name: pg", "  name: pg\n  name: pg", "`name` is given twice at line 5, column 3");
     case(
         "scripts.yaml",
         "  version: ",
@@ -242,7 +240,7 @@ fn objects_are_of_one_namespace_and_each_name_is_one_object() {
         "free.yaml",
         "name: outside",
         "name: pg-rw",
-        "metadata.name: rw.yaml has a Service of this name too",
+        "metadata.name: rw.yaml also has a Service of this name",
     );
     case(
         "free.yaml",
@@ -490,16 +488,16 @@ fn volumes_are_mounted_and_mounts_have_a_volume() {
         "set.yaml",
         "- name: secrets\n              mountPath",
         "- name: secret\n              mountPath",
-        "POD.volumes[2]: no container mounts \"secrets\"\n\
-        POD.containers[0].volumeMounts[2].name: the pod has no volume named \"secret\"",
+        "POD.containers[0].volumeMounts[2].name: the pod has no volume named \"secret\"\n\
+        POD.volumes[2]: no container mounts \"secrets\"",
     );
     case(
         "set.yaml",
         "        name: data\n",
         "        name: storage\n",
-        "spec.volumeClaimTemplates[0]: no container mounts \"storage\"\n\
-        POD.initContainers[0].volumeMounts[1].name: the pod has no volume named \"data\"\n\
+        "POD.initContainers[0].volumeMounts[1].name: the pod has no volume named \"data\"\n\
         POD.containers[0].volumeMounts[1].name: the pod has no volume named \"data\"\n\
+        spec.volumeClaimTemplates[0]: no container mounts \"storage\"\n\
         backup.yaml: JOB.volumes[1].persistentVolumeClaim.claimName: no PersistentVolumeClaim named \
         \"data-pg-0\" is among the manifests",
     );
@@ -525,13 +523,13 @@ fn volumes_are_mounted_and_mounts_have_a_volume() {
         "set.yaml",
         "subPath: pgdata",
         "subPath: /pgdata",
-        "POD.containers[0].volumeMounts[1].subPath: must stay inside the volume",
+        "POD.containers[0].volumeMounts[1].subPath: \"/pgdata\" is not a path below the volume: no / first, no ..",
     );
     case(
         "set.yaml",
         "subPath: pgdata",
         "subPath: a/../b",
-        "POD.containers[0].volumeMounts[1].subPath: must stay inside the volume",
+        "POD.containers[0].volumeMounts[1].subPath: \"a/../b\" is not a path below the volume: no / first, no ..",
     );
     case(
         "set.yaml",
@@ -634,4 +632,354 @@ fn scripts_that_are_run_are_in_their_volume() {
         "set.yaml: POD.containers[0].readinessProbe.exec.command[0]: the volume mounted there has no file \
         \"ready.sh\"",
     );
+}
+
+/// The good objects that the tests on a cluster change, of which the API server says the same.
+fn valid() -> Vec<Value> {
+    yaml::parse(include_str!("../../tests/cluster/validation.yaml")).expect("YAML")
+}
+
+/// The findings in one object, one per line.
+fn alone(tree: Value) -> String {
+    let mut findings = Vec::new();
+    typed::check(&mut Object::new("a.yaml", String::new(), tree, true), &mut findings);
+    let lines = findings.into_iter().map(|Finding { path, message, help, .. }| {
+        format!("{path}: {message}{}", help.map(|help| format!(" ({help})")).unwrap_or_default())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn good_objects_are_valid() {
+    for object in valid() {
+        assert_eq!(alone(object.clone()), "", "{object}");
+    }
+}
+
+#[test]
+#[allow(clippy::too_many_lines)] // a table
+fn what_the_api_server_refuses_is_found() {
+    const C: &str = "/spec/containers/0";
+    let c = |rest: &str| format!("{C}{rest}");
+    let long = "x".repeat(64);
+    for (kind, place, value, expected) in [
+        (
+            "Pod",
+            "/metadata/namespace".to_owned(),
+            json!("a.b"),
+            "metadata.namespace: \"a.b\" is not an RFC 1123 label",
+        ),
+        (
+            "CronJob",
+            "/metadata/name".to_owned(),
+            json!("x".repeat(53)),
+            "metadata.name: a CronJob's name has at most 52 characters",
+        ),
+        (
+            "StatefulSet",
+            "/metadata/name".to_owned(),
+            json!("a.b"),
+            "metadata.name: \"a.b\" is not an RFC 1123 label",
+        ),
+        ("PodDisruptionBudget", "/metadata/name".to_owned(), json!("a:b"), ""),
+        ("Pod", c("/name"), json!("C_x"), "spec.containers[0].name: \"C_x\" is not an RFC 1123 label"),
+        ("Pod", c("/image"), json!(""), "spec.containers[0].image: required field is empty"),
+        ("Pod", c("/image"), Value::Null, "spec.containers[0].image: required field is missing"),
+        ("Pod", "/spec/containers".to_owned(), json!([]), "spec.containers: required field is empty"),
+        (
+            "Pod",
+            c("/imagePullPolicy"),
+            json!("Sometimes"),
+            "spec.containers[0].imagePullPolicy: \"Sometimes\" is none of Always, IfNotPresent, Never",
+        ),
+        (
+            "Pod",
+            c("/ports/0/name"),
+            json!("a-port-of-twenty-one"),
+            "spec.containers[0].ports[0].name: \"a-port-of-twenty-one\" is not a port's name: at most 15 of a-z, 0-9 and -, a letter among them",
+        ),
+        (
+            "Pod",
+            c("/ports/0/containerPort"),
+            json!(99999),
+            "spec.containers[0].ports[0].containerPort: 99999 is not from 1 to 65535",
+        ),
+        (
+            "Pod",
+            c("/resources/limits/memory"),
+            json!("1GB"),
+            "spec.containers[0].resources.limits.memory: \"1GB\" is not a quantity, such as 500m, 512Mi or 8Gi",
+        ),
+        (
+            "Pod",
+            c("/resources/limits/memory"),
+            json!("-1"),
+            "spec.containers[0].resources.limits.memory: \"-1\" is below 0\nspec.containers[0].resources.requests.memory: \"256Mi\" is more than the limit, \"-1\"",
+        ),
+        (
+            "Pod",
+            c("/resources/limits/memory"),
+            json!("1e3"),
+            "spec.containers[0].resources.requests.memory: \"256Mi\" is more than the limit, \"1e3\"",
+        ),
+        (
+            "Pod",
+            c("/resources/requests/cpu"),
+            json!(2),
+            "spec.containers[0].resources.requests.cpu: \"2\" is more than the limit, \"1\"",
+        ),
+        (
+            "Pod",
+            c("/resources/limits"),
+            json!({"gpu": 1}),
+            "spec.containers[0].resources.limits.gpu: the key is not cpu, memory, ephemeral-storage, hugepages-SIZE or example.com/name\nspec.containers[0].resources.requests[\"example.com/device\"]: the limit of the same amount is missing",
+        ),
+        (
+            "Pod",
+            c("/env/0/valueFrom"),
+            json!({"fieldRef": {"fieldPath": "spec.nodeName"}}),
+            "spec.containers[0].env[0]: only one of value, valueFrom can be there",
+        ),
+        (
+            "Pod",
+            c("/env/1/valueFrom"),
+            json!({}),
+            "spec.containers[0].env[1].valueFrom: one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef is needed",
+        ),
+        (
+            "Pod",
+            c("/env/2/valueFrom/configMapKeyRef/key"),
+            json!("a/b"),
+            "spec.containers[0].env[2].valueFrom.configMapKeyRef.key: \"a/b\" is not a key: A-Z, a-z, 0-9, -, _ and .",
+        ),
+        (
+            "Pod",
+            c("/livenessProbe/successThreshold"),
+            json!(2),
+            "spec.containers[0].livenessProbe.successThreshold: 2 is not from 0 to 1",
+        ),
+        (
+            "Pod",
+            c("/livenessProbe/periodSeconds"),
+            json!(-1),
+            "spec.containers[0].livenessProbe.periodSeconds: -1 is less than 0",
+        ),
+        (
+            "Pod",
+            c("/livenessProbe/exec"),
+            json!({"command": ["x"]}),
+            "spec.containers[0].livenessProbe: only one of exec, httpGet can be there",
+        ),
+        (
+            "Pod",
+            c("/readinessProbe/terminationGracePeriodSeconds"),
+            json!(1),
+            "spec.containers[0].readinessProbe.terminationGracePeriodSeconds: is not for a readiness probe",
+        ),
+        (
+            "Pod",
+            c("/lifecycle/preStop/httpGet/port"),
+            json!("80"),
+            "spec.containers[0].lifecycle.preStop.httpGet.port: \"80\" is not a port's name: at most 15 of a-z, 0-9 and -, a letter among them",
+        ),
+        (
+            "Pod",
+            "/spec/initContainers/0/readinessProbe".to_owned(),
+            json!({"exec": {"command": ["x"]}}),
+            "spec.initContainers[0].readinessProbe: an init container ends: this is for those with restartPolicy Always",
+        ),
+        (
+            "Pod",
+            "/spec/volumes/0/hostPath".to_owned(),
+            json!({"path": "/a"}),
+            "spec.volumes[0]: only one of emptyDir, hostPath can be there",
+        ),
+        (
+            "Pod",
+            "/spec/tolerations/1/operator".to_owned(),
+            json!("Equal"),
+            "spec.tolerations[1].operator: without a key, it is Exists",
+        ),
+        (
+            "Pod",
+            "/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution/0/weight"
+                .to_owned(),
+            json!(0),
+            "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: 0 is not from 1 to 100",
+        ),
+        ("Deployment", "/spec/replicas".to_owned(), json!(-1), "spec.replicas: -1 is less than 0"),
+        (
+            "Deployment",
+            "/spec/template/spec/restartPolicy".to_owned(),
+            json!("Never"),
+            "spec.template.spec.restartPolicy: \"Never\", but the pods of a Deployment run for ever: Always",
+        ),
+        (
+            "Deployment",
+            "/spec/strategy/type".to_owned(),
+            json!("Recreate"),
+            "spec.strategy.rollingUpdate: is for the type RollingUpdate",
+        ),
+        (
+            "Deployment",
+            "/spec/strategy/rollingUpdate/maxSurge".to_owned(),
+            json!("half"),
+            "spec.strategy.rollingUpdate.maxSurge: \"half\" is not a number, or a percentage such as 25%",
+        ),
+        (
+            "Job",
+            "/spec/template/spec/restartPolicy".to_owned(),
+            Value::Null,
+            "spec.template.spec.restartPolicy: required field is missing",
+        ),
+        (
+            "CronJob",
+            "/spec/schedule".to_owned(),
+            json!("99 * * * *"),
+            "spec.schedule: \"99 * * * *\" is not a schedule such as `0 1 * * 1-6`",
+        ),
+        ("Service", "/spec/ports".to_owned(), json!([]), "spec.ports: required field is missing"),
+        (
+            "Service",
+            "/spec/ports/1/port".to_owned(),
+            json!(0),
+            "spec.ports[1].port: 0 is not from 1 to 65535",
+        ),
+        (
+            "Service",
+            "/spec/type".to_owned(),
+            json!("ClusterIP"),
+            "spec.externalTrafficPolicy: is for the types NodePort and LoadBalancer",
+        ),
+        (
+            "ConfigMap",
+            "/data/a~1b".to_owned(),
+            json!("x"),
+            "data[\"a/b\"]: the key is not of A-Z, a-z, 0-9, -, _ and .",
+        ),
+        ("ConfigMap", "/data/image".to_owned(), json!("x"), "data.image: binaryData has this key too"),
+        (
+            "Secret",
+            "/stringData".to_owned(),
+            Value::Null,
+            "data[\"tls.key\"]: a Secret of type kubernetes.io/tls needs this key",
+        ),
+        (
+            "PersistentVolumeClaim",
+            "/spec/accessModes".to_owned(),
+            json!(["ReadWriteTwice"]),
+            "spec.accessModes[0]: \"ReadWriteTwice\" is none of ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod",
+        ),
+        (
+            "PersistentVolumeClaim",
+            "/spec/resources/requests/storage".to_owned(),
+            json!("0"),
+            "spec.resources.requests.storage: \"0\" is not above 0",
+        ),
+        (
+            "PodDisruptionBudget",
+            "/spec/minAvailable".to_owned(),
+            json!(1),
+            "spec: only one of minAvailable, maxUnavailable can be there",
+        ),
+        (
+            "NetworkPolicy",
+            "/spec/ingress/0/from/2/ipBlock/cidr".to_owned(),
+            json!("10.0.0.0"),
+            "spec.ingress[0].from[2].ipBlock.cidr: \"10.0.0.0\" is not a range of addresses such as 10.0.0.0/8",
+        ),
+        (
+            "HorizontalPodAutoscaler",
+            "/spec/minReplicas".to_owned(),
+            json!(5),
+            "spec.maxReplicas: 3 is less than minReplicas, 5",
+        ),
+        ("Role", "/rules/0/verbs".to_owned(), json!([]), "rules[0].verbs: required field is empty"),
+        (
+            "RoleBinding",
+            "/roleRef/kind".to_owned(),
+            json!("Group"),
+            "roleRef.kind: \"Group\" is none of Role, ClusterRole",
+        ),
+        (
+            "StorageClass",
+            "/reclaimPolicy".to_owned(),
+            json!("Keep"),
+            "reclaimPolicy: \"Keep\" is none of Retain, Delete",
+        ),
+        // Fields of no kind, with what was meant.
+        (
+            "Pod",
+            c("/readinesProbe"),
+            json!({}),
+            "spec.containers[0].readinesProbe: unknown field (did you mean `readinessProbe`?)",
+        ),
+        ("Pod", c("/xyz"), json!({}), "spec.containers[0].xyz: unknown field"),
+        (
+            "Pod",
+            "/metadata/Labels".to_owned(),
+            json!({}),
+            "metadata.Labels: unknown field (did you mean `labels`?)",
+        ),
+        ("Pod", "/Spec".to_owned(), json!({}), "Spec: unknown field (did you mean `spec`?)"),
+        (
+            "Pod",
+            "/metadata/labels".to_owned(),
+            json!("app:web"),
+            "metadata.labels: invalid type: string \"app:web\", expected a map (did you mean `app: web`, with a space after the colon?)",
+        ),
+        // Helm leaves much of it empty, and the API server takes it.
+        ("Pod", "/metadata/labels".to_owned(), Value::Null, ""),
+        ("Pod", "/metadata/annotations/note".to_owned(), Value::Null, ""),
+        ("Pod", "/spec/nodeSelector".to_owned(), Value::Null, ""),
+        ("Pod", c("/securityContext"), Value::Null, ""),
+        ("ConfigMap", "/data".to_owned(), Value::Null, ""),
+        ("ConfigMap", "/data/nothing".to_owned(), Value::Null, ""),
+        ("Pod", c("/name"), Value::Null, "spec.containers[0].name: required field is missing"),
+        ("Pod", c("/xyz"), Value::Null, "spec.containers[0].xyz: unknown field"),
+        ("Pod", "/metadata/annotations/A.b~1c".to_owned(), json!("x"), ""),
+        (
+            "Pod",
+            "/metadata/labels/app".to_owned(),
+            json!(long),
+            &*format!("metadata.labels.app: \"{long}\" is not a valid label"),
+        ),
+    ] {
+        let mut object = valid().into_iter().find(|object| object["kind"] == kind).expect(kind);
+        let (parent, key) = place.rsplit_once('/').expect("a path");
+        match object.pointer_mut(parent).expect(parent) {
+            Value::Object(map) => drop(map.insert(key.replace("~1", "/"), value.clone())),
+            Value::Array(list) => list[key.parse::<usize>().expect("a number")] = value.clone(),
+            _ => panic!("{parent} is a scalar"),
+        }
+        assert_eq!(alone(object), expected, "{kind} {place} {value}");
+    }
+}
+
+/// Kubernetes' own groups are known, with their kinds; those of others are not.
+#[test]
+fn kinds_of_kubernetes_are_told_from_others() {
+    for (api_version, kind, foreign) in [
+        ("rbac.authorization.k8s.io/v1", "Role", false),
+        ("rbac.authorization.k8s.io/v1beta1", "Role", false),
+        ("networking.k8s.io/v1", "Ingres", false),
+        ("policy.k8s.io/v1", "PodDisruptionBudget", false),
+        ("apps/v2", "Deployment", false),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", true),
+        ("snapshot.storage.k8s.io/v1", "VolumeSnapshot", true),
+        ("serving.knative.dev/v1", "Service", true),
+        ("a.b/v1", "", false),
+    ] {
+        assert_eq!(super::object::is_foreign_kind(api_version, kind), foreign, "{api_version} {kind}");
+    }
+    let meant = super::object::meant_kind;
+    assert_eq!(
+        meant("events.k8s.io/v1beta1", "Event").unwrap(),
+        "apiVersion `events.k8s.io/v1`, kind `Event`"
+    );
+    assert_eq!(
+        meant("policy/v1beta1", "poddisruptionbudget").unwrap(),
+        "apiVersion `policy/v1`, kind `PodDisruptionBudget`"
+    );
+    assert_eq!(meant("policy/v1", "Xyz"), None);
 }

@@ -1,235 +1,188 @@
 //! One document alone: its YAML, its Kubernetes type, its names.
 
-use std::any::Any;
-use std::fmt;
-
-use k8s_openapi::Resource;
-use k8s_openapi::api::{apps, autoscaling, batch, core, networking, policy, rbac, scheduling, storage};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::kept::Comparison;
-use super::{Finding, field, yaml};
-use crate::config::similar;
+use super::finding::{Finding, Path};
+use super::object::{Object, RoundTrip, fields_of, round_trip_of};
+use super::rules;
+use super::validation::{self, is_annotation, is_label_value, is_qualified_name};
+use crate::error::similar;
 use crate::render::Document;
+use crate::yaml::{self, Words, field, what_is_wrong};
 
-/// A document that is an object of a known kind.
-pub(super) struct Object {
-    pub(super) document: String,
-    /// The path of the object in its document; empty if it is the whole of it.
-    pub(super) within: String,
-    pub(super) tree: Value,
-    /// Whether somebody else than pgk may have written it, who leaves out what the API server fills in.
-    pub(super) foreign: bool,
-    /// What [`check`] read it as.
-    typed: Option<Box<dyn Typed>>,
-    api_version: String,
-    kind: String,
-    name: String,
-    namespace: String,
-}
-
-impl Object {
-    pub(super) fn new(document: &str, within: String, tree: Value, foreign: bool) -> Self {
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-        let metadata = |field| text(tree.get("metadata").and_then(|metadata| metadata.get(field)));
-        Self {
-            api_version: text(tree.get("apiVersion")),
-            kind: text(tree.get("kind")),
-            name: metadata("name"),
-            namespace: metadata("namespace"),
-            document: document.to_owned(),
-            within,
-            tree,
-            foreign,
-            typed: None,
-        }
-    }
-
-    /// The object as its type, if it is of that type and was checked.
-    pub(super) fn typed<T: Resource + 'static>(&self) -> Option<&T> {
-        (self.typed.as_deref()? as &dyn Any).downcast_ref()
-    }
-
-    pub(super) fn kind(&self) -> &str {
-        &self.kind
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn api_version(&self) -> &str {
-        &self.api_version
-    }
-
-    pub(super) fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    pub(super) fn document(&self) -> &str {
-        &self.document
-    }
-
-    pub(super) fn finding(&self, path: impl Into<String>, message: impl Into<String>) -> Finding {
-        Finding { document: self.document.clone(), path: self.path(path), message: message.into() }
-    }
-
-    /// The path in the document of what stands at `path` in the object.
-    pub(super) fn path(&self, path: impl Into<String>) -> String {
-        let within = &self.within;
-        match path.into() {
-            path if within.is_empty() => path,
-            path if path.is_empty() || path.starts_with('[') => format!("{within}{path}"),
-            path => format!("{within}.{path}"),
-        }
-    }
-}
+/// What an error of a manifest's YAML is said in.
+pub(super) const WORDS: Words<'_> = Words {
+    whole: "the file",
+    map: "a map",
+    one: "put `---` between them",
+    help: "kubectl cannot read it either: correct the YAML",
+};
 
 /// Reads a document and checks it alone; `None` if it cannot be compared with others.
 pub(super) fn read(document: &Document, findings: &mut Vec<Finding>) -> Option<Object> {
-    let message = match yaml::parse(&document.text.outline()).map(<[Value; 1]>::try_from) {
+    let message = match yaml::parse(&document.text).map(<[Value; 1]>::try_from) {
         Ok(Ok([tree])) => {
             let mut object = Object::new(&document.path, String::new(), tree, false);
             return check(&mut object, findings).then_some(object);
         }
         Ok(Err(trees)) => format!("{} objects in a file meant for one", trees.len()),
-        Err(error) => error.to_string(),
+        Err(error) => match error.location() {
+            Some(at) => {
+                format!("{} at line {}, column {}", what_is_wrong(&error, &WORDS), at.line(), at.column())
+            }
+            None => what_is_wrong(&error, &WORDS),
+        },
     };
-    findings.push(Finding { document: document.path.clone(), path: String::new(), message });
+    findings.push(Finding { document: document.path.clone(), path: String::new(), message, help: None });
     None
 }
 
 /// Checks an object alone; whether it can be compared with others.
 pub(super) fn check(object: &mut Object, findings: &mut Vec<Finding>) -> bool {
+    let before = findings.len();
     let (api_version, kind) = (object.api_version(), object.kind());
-    let Some(read_as) = reader_of(api_version, kind) else {
+    let Some(round_trip) = round_trip_of(api_version, kind) else {
         let message = format!("no known kind of object: apiVersion \"{api_version}\", kind \"{kind}\"");
         findings.push(object.finding("", message));
         return false;
     };
-    match read_as(&object.tree) {
-        Ok(typed) => {
-            let written = &object.tree;
-            if typed.compare(Comparison { object, path: &Path::Whole, written, findings }).is_err() {
-                findings.push(object.finding("", "its type has it in another form"));
-            }
+    if object.foreign {
+        texts_are_texts(&mut object.tree);
+    }
+    let readable = match round_trip(&object.tree) {
+        Ok((typed, known)) => {
+            compare(object, &object.tree, &known, &Path::Whole, findings);
             object.typed = Some(typed);
+            true
         }
         Err(error) => {
             let before = findings.len();
-            blame(object, read_as, &object.tree, "", &|value| value, findings);
+            blame(object, round_trip, &object.tree, "", &|value| value, findings);
             if findings.len() == before {
                 findings.push(object.finding("", error.to_string()));
             }
-            return false;
-        }
-    }
-    check_name(object, findings);
-    check_keys(object, &object.tree, &Path::Whole, findings);
-    true
-}
-
-/// Whether there may be a kind of this name that pgk cannot know: the group of a `CustomResourceDefinition` is a
-/// domain.
-pub(super) fn is_foreign_kind(api_version: &str, kind: &str) -> bool {
-    let domain = api_version.split_once('/').is_some_and(|(group, _)| group.contains('.'));
-    domain && !kind.is_empty() && reader_of(api_version, kind).is_none()
-}
-
-/// The known kind that was probably meant, and its version, if this one is unknown.
-pub(super) fn meant_kind(api_version: &str, kind: &str) -> Option<String> {
-    if reader_of(api_version, kind).is_some() {
-        return None;
-    }
-    let meant = similar(kind, KINDS.iter().map(|(_, name)| *name))?;
-    let (version, _) = KINDS.iter().rfind(|(_, name)| *name == meant)?;
-    Some(format!("apiVersion `{version}`, kind `{meant}`"))
-}
-
-/// How a tree is read as a type.
-type Read = fn(&Value) -> serde_json::Result<Box<dyn Typed>>;
-
-/// What an object was read as.
-trait Typed: Any {
-    /// Compares the object with it.
-    fn compare(&self, comparison: Comparison<'_>) -> Result<(), fmt::Error>;
-}
-
-impl<T: Serialize + 'static> Typed for T {
-    fn compare(&self, comparison: Comparison<'_>) -> Result<(), fmt::Error> {
-        self.serialize(comparison)
-    }
-}
-
-fn read_as<T: DeserializeOwned + Serialize + 'static>(tree: &Value) -> serde_json::Result<Box<dyn Typed>> {
-    Ok(Box::new(T::deserialize(tree)?))
-}
-
-/// The kinds that are known: the only list of them.
-macro_rules! kinds {
-    ($($kind:ty),+ $(,)?) => {
-        const KINDS: &[(&str, &str)] = &[$((<$kind as Resource>::API_VERSION, <$kind as Resource>::KIND)),+];
-
-        fn reader_of(api_version: &str, kind: &str) -> Option<Read> {
-            $(if api_version == <$kind as Resource>::API_VERSION && kind == <$kind as Resource>::KIND {
-                return Some(read_as::<$kind>);
-            })+
-            None
+            false
         }
     };
-}
-
-kinds![
-    core::v1::ConfigMap,
-    core::v1::Endpoints,
-    core::v1::LimitRange,
-    core::v1::Namespace,
-    core::v1::Node,
-    core::v1::PersistentVolume,
-    core::v1::PersistentVolumeClaim,
-    core::v1::Pod,
-    core::v1::PodTemplate,
-    core::v1::ReplicationController,
-    core::v1::ResourceQuota,
-    core::v1::Secret,
-    core::v1::Service,
-    core::v1::ServiceAccount,
-    apps::v1::ControllerRevision,
-    apps::v1::DaemonSet,
-    apps::v1::Deployment,
-    apps::v1::ReplicaSet,
-    apps::v1::StatefulSet,
-    autoscaling::v1::HorizontalPodAutoscaler,
-    autoscaling::v2::HorizontalPodAutoscaler,
-    batch::v1::CronJob,
-    batch::v1::Job,
-    networking::v1::Ingress,
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-    rbac::v1::ClusterRole,
-    rbac::v1::ClusterRoleBinding,
-    rbac::v1::Role,
-    rbac::v1::RoleBinding,
-    scheduling::v1::PriorityClass,
-    storage::v1::StorageClass,
-];
-
-/// Where something stands in an object. It is written out where something is wrong alone: nearly never.
-pub(super) enum Path<'a> {
-    Whole,
-    Field(&'a Path<'a>, &'a str),
-    Item(&'a Path<'a>, usize),
-}
-
-impl From<&Path<'_>> for String {
-    fn from(path: &Path<'_>) -> Self {
-        match path {
-            Path::Whole => String::new(),
-            Path::Field(path, key) => field(&String::from(*path), key),
-            Path::Item(path, index) => format!("{}[{index}]", String::from(*path)),
+    if object.foreign {
+        leave_out_nulls(&mut object.tree);
+    }
+    check_keys(object, &object.tree, &Path::Whole, findings);
+    validation::check(object, before, findings);
+    for finding in rules::alone(object) {
+        if !findings.iter().skip(before).any(|known| known.path == finding.path) {
+            findings.push(finding);
         }
+    }
+    readable
+}
+
+/// Maps of texts, where a null is an empty one.
+const TEXTS: [&str; 6] = ["annotations", "data", "labels", "matchLabels", "nodeSelector", "stringData"];
+
+/// Reads a null among texts as the API server does.
+fn texts_are_texts(tree: &mut Value) {
+    match tree {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::Object(texts) if TEXTS.contains(&key.as_str()) => {
+                        for text in texts.values_mut().filter(|text| text.is_null()) {
+                            *text = Value::String(String::new());
+                        }
+                    }
+                    value => texts_are_texts(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(texts_are_texts),
+        _ => {}
+    }
+}
+
+/// A field that is null is one that is not there, to the API server.
+fn leave_out_nulls(tree: &mut Value) {
+    match tree {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(leave_out_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(leave_out_nulls),
+        _ => {}
+    }
+}
+
+/// Compares an object with what its type makes of it.
+///
+/// The type ignores a field that it doesn't know and fills in one that it requires, where the API server
+/// refuses both. This also finds a volume claim template without `apiVersion` and `kind`: the API server
+/// adds these two, after which Argo CD sees a difference for ever.
+fn compare(object: &Object, written: &Value, known: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
+    match (written, known) {
+        (Value::Object(written), Value::Object(known)) => {
+            // A null has no meaning in a manifest, yet `kubectl apply` reads it as "remove this field". Helm writes many.
+            const NULL: &str = "null: leave the field out";
+            const MISSING: &str = "required field is missing";
+            // Fields that the API's description calls required, but the API server fills in.
+            let filled_in = |key: &str| {
+                let at = || String::from(path);
+                object.foreign
+                    && match key {
+                        "apiVersion" | "kind" => at().contains("volumeClaimTemplates["),
+                        "name" => at().contains("imagePullSecrets["),
+                        "preference" => at().contains("nodeAffinity"),
+                        "value" => at().contains("httpHeaders[") || object.kind() == "PriorityClass",
+                        "apiGroup" => at() == "roleRef",
+                        _ => false,
+                    }
+            };
+            for (key, known) in known {
+                let path = &Path::Field(path, key);
+                match written.get(key) {
+                    None if filled_in(key) => {}
+                    None => findings.push(object.finding(path, MISSING)),
+                    Some(Value::Null) if !object.foreign => findings.push(object.finding(path, NULL)),
+                    // By its type, a required field may be empty.
+                    Some(Value::Null) if !known.is_object() => findings.push(object.finding(path, MISSING)),
+                    Some(Value::Null) => {}
+                    Some(value) => compare(object, value, known, path, findings),
+                }
+            }
+            let mut unknown = written.iter().filter(|(key, _)| !known.contains_key(*key)).peekable();
+            let fields = match unknown.peek() {
+                Some(_) => fields_of(object.api_version(), object.kind(), &path.steps()),
+                None => &[],
+            };
+            for (key, value) in unknown {
+                let path = &Path::Field(path, key);
+                if value.is_null() && (fields.is_empty() || fields.contains(&key.as_str())) {
+                    if !object.foreign {
+                        findings.push(object.finding(path, NULL));
+                    }
+                    continue;
+                }
+                let help =
+                    similar(key, fields.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+                findings.push(Finding { help, ..object.finding(path, "unknown field") });
+            }
+        }
+        (Value::Array(written), Value::Array(known)) if written.len() == known.len() => {
+            for (index, (written, known)) in written.iter().zip(known).enumerate() {
+                compare(object, written, known, &Path::Item(path, index), findings);
+            }
+        }
+        (written, known) if is_same(written, known) => {}
+        _ => findings.push(object.finding(path, format!("{written} is understood as {known}"))),
+    }
+}
+
+fn is_same(written: &Value, known: &Value) -> bool {
+    match (written, known) {
+        // A quantity may be written as a number, and is read as a string. No other type accepts both.
+        (Value::Number(number), Value::String(text)) => text.parse().ok() == number.as_f64(),
+        // `1` where a floating-point number is expected.
+        (Value::Number(number), Value::Number(known)) if known.is_f64() => number.as_f64() == known.as_f64(),
+        _ => written == known,
     }
 }
 
@@ -239,54 +192,65 @@ impl From<&Path<'_>> for String {
 /// at its place in it) fails if and only if something on that branch is wrong.
 fn blame(
     object: &Object,
-    read_as: Read,
+    round_trip: RoundTrip,
     value: &Value,
     path: &str,
     wrap: &dyn Fn(Value) -> Value,
     findings: &mut Vec<Finding>,
 ) {
-    let fits = |value| read_as(&wrap(value));
+    let fits = |value| round_trip(&wrap(value));
     match value {
         Value::Object(map) if fits(Value::Object(serde_json::Map::new())).is_ok() => {
             for (key, child) in map {
                 let wrap = |child| wrap(Value::Object([(key.clone(), child)].into_iter().collect()));
-                blame(object, read_as, child, &field(path, key), &wrap, findings);
+                blame(object, round_trip, child, &field(path, key), &wrap, findings);
             }
         }
         Value::Array(items) if fits(Value::Array(Vec::new())).is_ok() => {
             for (index, child) in items.iter().enumerate() {
                 let wrap = |child| wrap(Value::Array(vec![child]));
-                blame(object, read_as, child, &format!("{path}[{index}]"), &wrap, findings);
+                blame(object, round_trip, child, &format!("{path}[{index}]"), &wrap, findings);
             }
         }
-        _ => findings.extend(fits(value.clone()).err().map(|error| object.finding(path, error.to_string()))),
+        _ => findings.extend(fits(value.clone()).err().map(|error| {
+            let help = value.as_str().and_then(without_space);
+            Finding { help, ..object.finding(path, error.to_string()) }
+        })),
     }
 }
 
-/// The object's name, as the API server wants it for its kind.
-fn check_name(object: &Object, findings: &mut Vec<Finding>) {
-    let name = object.name();
-    if name.is_empty() {
-        findings.push(object.finding("metadata.name", "required field is missing"));
-        return;
+/// One of the `matchExpressions` of a selector.
+fn check_expression(object: &Object, expression: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
+    let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or_default();
+    let values = expression.get("values").and_then(Value::as_array);
+    let mut wrong =
+        |field: &str, message: &str| findings.push(object.finding(&Path::Field(path, field), message));
+    // A missing key is reported elsewhere.
+    if expression.get("key").is_some() && !is_qualified_name(text("key")) {
+        wrong("key", "not a valid key");
     }
-    let (good, rule) = match object.kind() {
-        // These may be named `system:node`.
-        "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
-            (!matches!(name, "." | "..") && !name.contains(['/', '%']), "a path segment")
-        }
-        "Service" => {
-            (is_label_name(name) && !name.starts_with(|c: char| c.is_ascii_digit()), "an RFC 1035 label")
-        }
-        "Namespace" => (is_label_name(name), "an RFC 1123 label"),
-        _ => (is_subdomain(name), "an RFC 1123 subdomain"),
-    };
-    if !good {
-        findings.push(object.finding("metadata.name", format!("\"{name}\" is not {rule}")));
+    let some = values.is_some_and(|values| !values.is_empty());
+    match text("operator") {
+        "In" | "NotIn" if !some => wrong("values", "required field is missing"),
+        "Exists" | "DoesNotExist" if some => wrong("values", "takes no values"),
+        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
+        _ if expression.get("operator").is_none() => {}
+        _ => wrong("operator", "none of In, NotIn, Exists, DoesNotExist (and of a node, Gt, Lt)"),
+    }
+    if values.into_iter().flatten().any(|value| !value.as_str().is_some_and(is_label_value)) {
+        wrong("values", "not valid labels");
     }
 }
 
-/// The syntax of labels and annotations, wherever they stand: also in pod and claim templates.
+/// What to do about a text that was meant to be a key and its value.
+fn without_space(text: &str) -> Option<String> {
+    let (key, value) = text.split_once(':')?;
+    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_key && !value.is_empty())
+        .then(|| format!("did you mean `{key}: {value}`, with a space after the colon?"))
+}
+
+/// The syntax of labels, annotations and selectors, wherever they stand: also in pod and claim templates.
 fn check_keys(object: &Object, value: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
     if let Value::Array(items) = value {
         for (index, item) in items.iter().enumerate() {
@@ -300,44 +264,22 @@ fn check_keys(object: &Object, value: &Value, path: &Path<'_>, findings: &mut Ve
         if labels || key == "annotations" {
             for (key, value) in child.as_object().into_iter().flatten() {
                 let path = &Path::Field(path, key);
-                if !is_qualified_name(key) {
+                if !(if labels { is_qualified_name(key) } else { is_annotation(key) }) {
                     findings.push(object.finding(path, "not a valid key"));
                 }
-                if labels && !value.as_str().is_some_and(|value| value.is_empty() || is_name(value)) {
+                if labels && !value.as_str().is_some_and(is_label_value) {
                     findings.push(object.finding(path, format!("{value} is not a valid label")));
                 }
             }
         }
-        check_keys(object, child, path, findings);
+        if key == "matchExpressions" {
+            for (index, expression) in child.as_array().into_iter().flatten().enumerate() {
+                check_expression(object, expression, &Path::Item(path, index), findings);
+            }
+        }
+        // This describes objects of unknown kinds, so the names of its fields mean nothing here.
+        if key != "openAPIV3Schema" {
+            check_keys(object, child, path, findings);
+        }
     }
-}
-
-fn is_label_name(text: &str) -> bool {
-    text.len() <= 63 && is_dashed(text)
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_dashed)
-}
-
-fn is_dashed(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.chars().all(|c| alphanumeric(c) || c == '-')
-        && text.starts_with(alphanumeric)
-        && text.ends_with(alphanumeric)
-}
-
-/// The last part of a label's key, or a label's value.
-fn is_name(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_alphanumeric();
-    text.len() <= 63
-        && text.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '_' | '.'))
-        && text.starts_with(alphanumeric)
-        && text.ends_with(alphanumeric)
-}
-
-/// `name` or `example.com/name`.
-fn is_qualified_name(text: &str) -> bool {
-    let (prefix, name) = text.split_once('/').unwrap_or(("none", text));
-    is_subdomain(prefix) && is_name(name)
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{typed, yaml};
+use super::object::is_foreign_kind;
+use crate::yaml;
 
 /// Something that `kubectl apply` alone does not bring about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +32,13 @@ pub fn obstacles<T: AsRef<str>>(
     for object in &after {
         if let Some(old) = old.remove(&key(object)) {
             obstacles.extend(obstacle(old, object));
+            obstacles.extend(another_lease(old, object));
         }
     }
     for object in before.iter().filter(|object| old.contains_key(&key(object))) {
         let kind = text(object, "/kind");
-        // Of somebody else's kind, kubectl may know another name.
-        if typed::is_foreign_kind(text(object, "/apiVersion"), kind) || kind.is_empty() {
+        // kubectl may call a custom kind by another name.
+        if is_foreign_kind(text(object, "/apiVersion"), kind) || kind.is_empty() {
             continue;
         }
         obstacles.push(Obstacle {
@@ -46,7 +48,7 @@ pub fn obstacles<T: AsRef<str>>(
             ),
             help: match kind {
                 "PersistentVolumeClaim" => {
-                    format!("`{}`, and with it goes its data", command("delete", object))
+                    format!("`{}`, which also deletes its data", command("delete", object))
                 }
                 _ => format!("`{}`", command("delete", object)),
             },
@@ -71,9 +73,16 @@ fn named(object: &Value) -> String {
 
 /// `kubectl delete statefulset pg`.
 fn command(verb: &str, object: &Value) -> String {
-    let [kind, namespace, name] = key(object);
-    let namespace = if namespace.is_empty() { String::new() } else { format!(" -n {}", word(namespace)) };
-    format!("kubectl{namespace} {verb} {} {}", word(&kind.to_lowercase()), word(name))
+    let [kind, _, name] = key(object);
+    format!("{} {verb} {} {}", kubectl(object), word(&kind.to_lowercase()), word(name))
+}
+
+/// `kubectl`, in the object's namespace.
+fn kubectl(object: &Value) -> String {
+    match text(object, "/metadata/namespace") {
+        "" => "kubectl".to_owned(),
+        namespace => format!("kubectl -n {}", word(namespace)),
+    }
 }
 
 /// One word for a shell: files may hold anything.
@@ -139,11 +148,41 @@ fn obstacle(old: &Value, new: &Value) -> Option<Obstacle> {
     }
     let what = format!("{} of {} cannot be changed in place", fields.join(", "), named(new));
     let volumes = fields.iter().any(|field| field == "spec.volumeClaimTemplates");
-    let note = if volumes { "; volumes that are there stay as they are" } else { "" };
+    let note = if volumes { "; existing volumes stay as they are" } else { "" };
     Some(Obstacle { what, help: format!("{}{note}", replacement(old, new)) })
 }
 
-/// How `new` is applied nevertheless, where the API server refuses to make it of `old`.
+/// Whether Patroni is to keep its state in objects of another kind (`q2.dcs`). Its running members would go on with the
+/// former ones, which they may no longer touch.
+fn another_lease(old: &Value, new: &Value) -> Option<Obstacle> {
+    let kind = |object: &Value| {
+        let patroni = yaml::parse(text(object, "/data/patroni.yaml")).ok()?;
+        Some((
+            patroni.first()?.pointer("/kubernetes/use_endpoints")?.as_bool()?,
+            text(patroni.first()?, "/scope").to_owned(),
+        ))
+    };
+    let (before, after) = (kind(old)?, kind(new)?);
+    if before.0 == after.0 {
+        return None;
+    }
+    let kubectl = kubectl(new);
+    let (selector, service) = (word(&format!("cluster-name={}", before.1)), word(&before.1));
+    Some(Obstacle {
+        what: "q2.dcs cannot be changed while the cluster runs: its members would lose their lease"
+            .to_owned(),
+        help: format!(
+            "stop it first: `{kubectl} scale statefulset -l {} --replicas=0`, `{kubectl} wait pod -l {selector} --for=delete`, \
+            `{kubectl} delete endpoints,endpointslices {service} --ignore-not-found`, then apply",
+            word(&format!(
+                "app.kubernetes.io/instance={}",
+                text(new, "/metadata/labels/app.kubernetes.io~1instance")
+            ))
+        ),
+    })
+}
+
+/// How to apply `new` if the API server refuses to change `old` into it.
 pub fn replacement(old: &Value, new: &Value) -> String {
     let delete = command("delete", new);
     match text(new, "/kind") {
@@ -154,7 +193,7 @@ pub fn replacement(old: &Value, new: &Value) -> String {
             format!("`{delete}`, then apply: all its pods are replaced at once; their volumes stay")
         }
         "PersistentVolumeClaim" => {
-            "make another claim and copy the data: with this one its data goes".to_owned()
+            "create another claim and copy the data: deleting this one deletes its data".to_owned()
         }
         "Deployment" | "DaemonSet" | "ReplicaSet" => {
             format!("`{delete}`, then apply: all its pods are replaced at once")
@@ -231,7 +270,7 @@ mod tests {
                 "spec: {volumeClaimTemplates: [b], podManagementPolicy: Parallel}",
                 "spec.volumeClaimTemplates, spec.podManagementPolicy of StatefulSet pg cannot be changed in place\n  \
                 `kubectl -n db delete statefulset pg --cascade=orphan`, then apply: its pods go on meanwhile; \
-                volumes that are there stay as they are\n",
+                existing volumes stay as they are\n",
             ),
             (
                 "StatefulSet",
@@ -291,11 +330,28 @@ mod tests {
                 "spec: {storageClassName: a}",
                 "spec: {storageClassName: b}",
                 "spec.storageClassName of PersistentVolumeClaim pg cannot be changed in place\n  \
-                make another claim and copy the data: with this one its data goes\n",
+                create another claim and copy the data: deleting this one deletes its data\n",
             ),
         ] {
             assert_eq!(said(&object(kind, before), &object(kind, after)), expected);
         }
+    }
+
+    #[test]
+    fn another_kind_of_lease_needs_a_stop() {
+        let config = |endpoints: bool| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: pg-config, labels: {{app.kubernetes.io/instance: pg}}}}\n\
+                data:\n  patroni.yaml: |\n    scope: pg-rw\n    kubernetes:\n      use_endpoints: {endpoints}\n"
+            )
+        };
+        assert_eq!(said(&config(true), &config(true)), "");
+        let help = "q2.dcs cannot be changed while the cluster runs: its members would lose their lease\n  \
+            stop it first: `kubectl scale statefulset -l 'app.kubernetes.io/instance=pg' --replicas=0`, \
+            `kubectl wait pod -l 'cluster-name=pg-rw' --for=delete`, \
+            `kubectl delete endpoints,endpointslices pg-rw --ignore-not-found`, then apply\n";
+        assert_eq!(said(&config(true), &config(false)), help);
+        assert_eq!(said(&config(false), &config(true)), help);
     }
 
     #[test]
@@ -309,7 +365,7 @@ mod tests {
             said(&object("PersistentVolumeClaim", "").replace("pg", "a b"), ""),
             format!(
                 "PersistentVolumeClaim a b {gone}\n  \
-                `kubectl -n db delete persistentvolumeclaim 'a b'`, and with it goes its data\n"
+                `kubectl -n db delete persistentvolumeclaim 'a b'`, which also deletes its data\n"
             )
         );
     }

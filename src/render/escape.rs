@@ -6,8 +6,6 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-use super::literal;
-
 /// The kinds of file that a template can be, by the end of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -146,7 +144,28 @@ fn yaml_quoted(text: &str) -> String {
 /// A literal block scalar (`|`), its lines indented by `indent` spaces; in double quotes where a block
 /// cannot hold the text as it is.
 pub fn yaml_block(text: &str, indent: usize) -> String {
-    literal::block(text, indent).unwrap_or_else(|| yaml_quoted(text))
+    if text.is_empty() || text.starts_with([' ', '\t', '\n']) || !is_literal(text) {
+        return yaml_quoted(text);
+    }
+    // `|-`, `|` and `|+` keep no, one and all line ends at the end of the text.
+    let (mark, body) = match text.strip_suffix('\n') {
+        None => ("|-", text),
+        Some(body) if body.ends_with('\n') => ("|+", body),
+        Some(body) => ("|", body),
+    };
+    let pad = " ".repeat(indent);
+    let mut block = String::with_capacity(text.len() + text.len() / 8 + 64);
+    block.push_str(mark);
+    for line in body.split('\n') {
+        block.extend(["\n", if line.is_empty() { "" } else { &pad }, line]);
+    }
+    block
+}
+
+/// Whether each character may stand in YAML as it is, and none but `\n` ends a line.
+fn is_literal(text: &str) -> bool {
+    text.chars()
+        .all(|c| matches!(c, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7fe}'))
 }
 
 /// A map or list as block YAML on lines of their own, indented by `indent` spaces.
@@ -166,6 +185,10 @@ fn write_tree(tree: &Value, indent: usize, text: &mut String) -> Result<(), Erro
         ValueKind::Map if is_branch(tree) => {
             for key in tree.try_iter()? {
                 let value = tree.get_item(&key)?;
+                // A setting that is not made.
+                if value.is_none() {
+                    continue;
+                }
                 let gap = if is_branch(&value) { "" } else { " " };
                 text.extend(["\n", &pad, &yaml(key.as_str().ok_or(ErrorKind::BadEscape)?), ":", gap]);
                 write_tree(&value, indent + 2, text)?;

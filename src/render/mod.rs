@@ -11,26 +11,22 @@
 //! | `{% filter indented(4) %}` | what stands in it, 4 spaces further to the right |
 //! | `{{ path \| basename }}` | what stands after the last `/` |
 //! | `{{ checksum() }}` | SHA-256 over the names and SHA-256 of all files that the scenario's `ConfigMaps` hold |
+//! | `{{ checksum("store") }}` | the same over those alone that the store's pod uses |
 //! | `{{ user \| ident }}` | an SQL identifier |
 
 pub mod escape;
-pub(crate) mod literal;
 mod templates;
-mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use escape::Kind;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Object, Serde, ValueKind};
-use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, Value,
-};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-pub use text::Text;
 
 /// A rendered file: its name in the folder and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,88 +34,91 @@ pub struct Document {
     /// File name in the output folder, for example `07-service-rw.yaml`.
     pub path: String,
     /// The whole text. A manifest holds one Kubernetes object.
-    pub text: Text,
+    pub text: String,
 }
 
-/// The templates and the values that they all see.
+/// The values that all templates see.
 #[derive(Debug)]
 pub struct Renderer {
     context: Arc<Context>,
 }
 
-/// What a template sees, and those see which `file()` and `checksum()` render in its midst.
+/// What a template sees, and those which `file()` renders in its midst.
 #[derive(Debug, Clone)]
-struct Context {
-    values: BTreeMap<String, Value>,
-    /// What `checksum()` covers.
-    files: Vec<&'static str>,
-    /// What several templates want of these values, made once.
-    made: Arc<Made>,
-}
+struct Context(BTreeMap<String, Value>);
 
-/// Files with the values filled in, and what `checksum()` makes of them.
-#[derive(Debug, Default)]
-struct Made {
-    texts: Mutex<BTreeMap<String, Arc<str>>>,
-    checksum: OnceLock<String>,
-}
-
-/// The name by which [`file`] and [`checksum`] find the context that they are called in.
+/// The name by which [`file`] finds the context that it is called in.
 const CONTEXT: &str = "context";
+/// How deep a `ConfigMap`'s files are indented under its `data`.
+const INDENT: usize = 4;
+/// The name of what [`checksum`] gives, before the name of what it is of.
+const CHECKSUM: &str = "checksum of ";
 
 impl Object for Context {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             CONTEXT => Some(Value::from_dyn_object(Arc::clone(self))),
-            key => self.values.get(key).cloned(),
+            key => self.0.get(key).cloned(),
         }
     }
 }
 
 impl Renderer {
-    /// A renderer whose templates see the fields of `values`, and whose `checksum()` covers `files`.
+    /// A renderer whose templates see the fields of `values`.
     ///
     /// # Errors
     /// `values` is no map.
-    pub fn new(values: &impl Serialize, files: Vec<&'static str>) -> anyhow::Result<Self> {
+    pub fn new(values: &impl Serialize) -> anyhow::Result<Self> {
         let all = Value::from(Serde(values));
         let mut values = BTreeMap::new();
         for key in all.try_iter()? {
             let value = all.get_item(&key)?;
             values.insert(key.to_string(), value);
         }
-        Ok(Self { context: Arc::new(Context { values, files, made: Arc::default() }) })
+        Ok(Self { context: Arc::new(Context(values)) })
     }
 
     /// Adds a value that all templates see from now on.
-    pub fn set(&mut self, name: &'static str, value: impl Serialize) {
-        let context = Arc::make_mut(&mut self.context);
-        context.values.insert(name.to_owned(), Value::from(Serde(value)));
-        context.made = Arc::default();
+    pub fn set(&mut self, name: impl Into<String>, value: impl Serialize) {
+        Arc::make_mut(&mut self.context).0.insert(name.into(), Value::from(Serde(value)));
     }
 
-    /// What `checksum()` gave; `None` if no template asked for it.
-    pub fn checksum(&self) -> Option<&str> {
-        self.context.made.checksum.get().map(String::as_str)
+    /// Makes `checksum(of)` that of these files, as they are with the values now; `checksum()` is that of `""`.
+    ///
+    /// # Errors
+    /// As for [`Self::render`].
+    pub fn set_checksum<'a>(
+        &mut self,
+        of: &str,
+        files: impl IntoIterator<Item = &'a str>,
+    ) -> anyhow::Result<()> {
+        let mut hash = Sha256::new();
+        for name in files {
+            // As the pods know it: where its template is stands in no manifest.
+            hash.update(basename(name));
+            hash.update([0]);
+            hash.update(Sha256::digest(filled(name, &self.values())?));
+        }
+        self.set(format!("{CHECKSUM}{of}"), hex(&hash.finalize()));
+        Ok(())
     }
 
     /// The template `name`, filled in.
     ///
     /// # Errors
     /// The template is missing, broken, or uses a value that there is none of: a defect of pgk.
-    pub fn render(&self, name: &str) -> anyhow::Result<Text> {
-        let context = Value::from_dyn_object(Arc::clone(&self.context));
-        Ok(Text::of_template(compiled(name)?.render(context)?))
+    pub fn render(&self, name: &str) -> anyhow::Result<String> {
+        Ok(filled(name, &self.values())?)
+    }
+
+    fn values(&self) -> Value {
+        Value::from_dyn_object(Arc::clone(&self.context))
     }
 }
 
-/// The template `name`, compiled. One is kept from its second use on: most are used once, and take 9 KB each.
-fn compiled(name: &str) -> Result<Template<'static, 'static>, Error> {
-    let environment = environment()?;
-    match templates::find(name) {
-        Some(first) if !first.is_used_again() => environment.template_from_named_str(first.name, first.text),
-        _ => environment.get_template(name),
-    }
+/// The template `name` with the values filled in.
+fn filled(name: &str, values: &Value) -> Result<String, Error> {
+    environment()?.get_template(name)?.render(values)
 }
 
 /// What templates are compiled and found by.
@@ -147,7 +146,7 @@ fn environment() -> Result<&'static Environment<'static>, Error> {
     environment.add_filter("basename", |path: String| basename(&path).to_owned());
     environment.add_function("file", file);
     environment.add_function("checksum", checksum);
-    environment.set_loader(|name| Ok(templates::find(name).map(|template| template.text)));
+    environment.set_loader(|name| Ok(templates::find(name)));
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
@@ -190,47 +189,17 @@ fn indented(text: &str, by: usize) -> String {
     moved
 }
 
-/// In a manifest alone: of a file without values, a mark is left, which becomes a part of the [`Text`].
 fn file(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
-    Ok(Value::from_safe_string(match templates::fixed(name) {
-        Some(file) => text::mark(file),
-        None => escape::yaml_block(&filled(state, name)?, literal::INDENT),
-    }))
+    let text = filled(name, &lookup(state, CONTEXT)?)?;
+    Ok(Value::from_safe_string(escape::yaml_block(&text, INDENT)))
 }
 
-fn checksum(state: &State<'_, '_>) -> Result<String, Error> {
-    let context = context(state)?;
-    let Context { files, made, .. } = context.downcast_object_ref().ok_or(ErrorKind::UndefinedError)?;
-    if let Some(known) = made.checksum.get() {
-        return Ok(known.clone());
-    }
-    let mut hash = Sha256::new();
-    for name in files {
-        hash.update(name);
-        hash.update([0]);
-        match templates::fixed(name) {
-            Some(fixed) => hash.update(fixed.sha256),
-            None => hash.update(Sha256::digest(filled(state, name)?.as_bytes())),
-        }
-    }
-    Ok(made.checksum.get_or_init(|| hex(&hash.finalize())).clone())
+fn checksum(state: &State<'_, '_>, of: Option<&str>) -> Result<Value, Error> {
+    lookup(state, &format!("{CHECKSUM}{}", of.unwrap_or_default()))
 }
 
-/// The file `name` with its values filled in.
-fn filled(state: &State<'_, '_>, name: &str) -> Result<Arc<str>, Error> {
-    let context = context(state)?;
-    let Context { made, .. } = context.downcast_object_ref().ok_or(ErrorKind::UndefinedError)?;
-    let known = made.texts.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone);
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let text: Arc<str> = compiled(name)?.render(&context)?.into();
-    made.texts.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&text));
-    Ok(text)
-}
-
-fn context(state: &State<'_, '_>) -> Result<Value, Error> {
-    state.lookup(CONTEXT).ok_or_else(|| ErrorKind::UndefinedError.into())
+fn lookup(state: &State<'_, '_>, name: &str) -> Result<Value, Error> {
+    state.lookup(name).ok_or_else(|| ErrorKind::UndefinedError.into())
 }
 
 /// `bytes` in hexadecimal.

@@ -3,14 +3,11 @@
 
 use serde::Serialize;
 
-use super::Names;
+use super::{Names, PORTS};
 use crate::config::Plan;
 use crate::config::types::{
     ArchiveTimeout, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
 };
-
-/// The port of pgBackRest's own server.
-const BACKREST_PORT: u16 = 8432;
 
 /// Where a pod finds the file in the `ConfigMap` of configuration.
 const CONFIG: &str = "/etc/pgk/config";
@@ -48,6 +45,8 @@ pub struct Archive {
     differential: Schedule,
     incremental: Schedule,
     restore_test: Schedule,
+    /// The days within which there is a newer backup, by the schedules; `None` if there is no schedule.
+    backup_age: Option<u16>,
     /// The PEM of the authority that S3's certificate is from.
     s3_ca: Option<String>,
     /// The lines of the SFTP host's keys.
@@ -96,6 +95,9 @@ impl Archive {
             RepoKind::Sftp => Some("sftp-key"),
             _ => None,
         });
+        let backups = [&q3.full, &q3.differential, &q3.incremental];
+        // A backup may take a day (its job's deadline).
+        let backup_age = backups.into_iter().filter_map(Schedule::comes_within).min().map(|days| days + 1);
         let restore = q3.restore.target.parts().map(|(r#type, target)| Restore {
             r#type,
             target: target.to_owned(),
@@ -115,6 +117,7 @@ impl Archive {
             differential: q3.differential.clone(),
             incremental: q3.incremental.clone(),
             restore_test: q3.restore_test.clone(),
+            backup_age,
             s3_ca: q3
                 .s3
                 .ca
@@ -149,7 +152,7 @@ impl Repo {
     fn of(plan: &Plan, number: usize, kind: RepoKind) -> Self {
         let q3 = &plan.q3;
         let (host, port, options) = match kind {
-            RepoKind::Posix => (Names::of(plan.name.as_str()).repo, Port::of(BACKREST_PORT), Vec::new()),
+            RepoKind::Posix => (Names::of(plan.name.as_str()).repo, Port::of(PORTS.backrest), Vec::new()),
             RepoKind::S3 => {
                 let (endpoint, host, port) = plan.s3_endpoint();
                 let bucket = plan.s3_bucket();

@@ -1,55 +1,24 @@
 //! The scenarios: which documents each has, in which order, and the values that their templates see.
 //!
-//! A scenario is data. What two scenarios share is a template that both name, under `common/`.
+//! A scenario is a column of the table in `files.rs`. What two scenarios share is a template in the rows of both.
 
 mod archive;
-mod q1;
-mod q2;
-mod q3;
-mod series;
+mod files;
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::config::Plan;
-use crate::config::types::{Image, Lang, Quantity, StorageClass, Strategy};
+use crate::config::types::{Image, Quantity, Replicas, SlotKind, SlotName, StorageClass};
+use crate::config::{Plan, Scenario, SizedParameter};
 use crate::graph;
 use crate::manifest::{External, Graph, Objects};
 use crate::render::{Document, Renderer, basename};
 
 pub use archive::{Archive, CIPHER_PASS, TLS_KEYS};
-pub use q1::Q1;
-pub use q2::{Q2, Q2_RESTORE};
-pub use q3::Q3;
-pub use series::Series;
-
-/// One of the lab sheet's questions.
-#[derive(Debug)]
-pub struct Scenario {
-    /// Its name on the command line, for example `q1`.
-    pub id: &'static str,
-    /// The template of each Kubernetes object, in the order they are applied in. One that comes out empty
-    /// is left out: not every configuration has every object.
-    manifests: &'static [&'static str],
-    /// The templates of the configuration files, which a `ConfigMap` holds.
-    config: &'static [&'static str],
-    /// The templates of the scripts, which another holds.
-    scripts: &'static [&'static str],
-    /// The template of the Containerfile that builds the image which the pods run on; without one, it is the
-    /// official image.
-    containerfile: Option<&'static str>,
-    /// Those of them that running pods take up by themselves; when another changes, the pods must be replaced.
-    live: &'static [&'static str],
-    /// Whether there is a backup store, which the primary is restored from.
-    store: bool,
-    /// Whether there is an archive, which the whole cluster can be restored from.
-    pub archive: bool,
-    /// The folder's README in French and in English.
-    readme: [&'static str; 2],
-}
 
 /// A scenario, rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,17 +104,40 @@ impl Names {
     }
 }
 
+/// The ports that the pods listen on, declared once. (The programs are the same in every instance, so they have them as
+/// constants: a test compares.)
+#[derive(Debug, Serialize)]
+struct Ports {
+    /// PostgreSQL.
+    postgresql: u16,
+    /// A replica, with no Patroni: whether it holds data.
+    tell: u16,
+    /// The backup store: who may lead, and what a restore needs.
+    store: u16,
+    /// Patroni's API.
+    patroni: u16,
+    /// The watchers, among themselves.
+    watcher: u16,
+    /// pgBackRest's own server.
+    backrest: u16,
+}
+
+const PORTS: Ports =
+    Ports { postgresql: 5432, tell: 5433, store: 5434, patroni: 8008, watcher: 8010, backrest: 8432 };
+
 /// What every template sees.
 #[derive(Serialize)]
 struct Values<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
-    scenario: &'static str,
     names: &'a Names,
+    ports: Ports,
     /// What the pods run on.
     image: Image,
     /// What that image is built on.
     base_image: Image,
+    /// As many members as there can be.
+    most_members: u8,
     /// Whether each pod has a watcher.
     watcher: bool,
     /// Whether there is a backup store.
@@ -158,6 +150,12 @@ struct Values<'a> {
     selector: Selector<'a>,
     /// The specification of a member's volume claim.
     claim: Json,
+    /// How much WAL a member keeps.
+    kept_wal: KeptWal,
+    /// The replication slots besides those of the members.
+    slots: Slots<'a>,
+    /// The parameters of PostgreSQL that follow from what a member is given.
+    sized: Vec<SizedParameter>,
     /// The specification of the backup store's.
     store_claim: Json,
     /// The specification of the archive's in the cluster.
@@ -165,10 +163,58 @@ struct Values<'a> {
     files: Files,
 }
 
+/// How much WAL a member keeps for replicas that are behind, as PostgreSQL writes sizes. Both follow the member's
+/// volume: what a large database writes while a replica is cloned is large, too.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct KeptWal {
+    /// At most this much for a replica whose slot is there: a quarter of the volume.
+    slot: String,
+    /// Always this much: a sixteenth of the volume.
+    wal: String,
+}
+
+impl KeptWal {
+    /// Of a volume of `size`.
+    fn of(size: &Quantity) -> Self {
+        const FILE: f64 = 16.0; // MB of WAL
+        const MOST: f64 = 65_536.0; // files, which are 1 TB
+        let part = |of: f64| {
+            let files = (size.amount() / of / (FILE * 1024.0 * 1024.0)).floor().clamp(2.0, MOST);
+            let megabytes = files * FILE;
+            if megabytes % 1024.0 == 0.0 {
+                format!("{:.0}GB", megabytes / 1024.0)
+            } else {
+                format!("{megabytes:.0}MB")
+            }
+        };
+        Self { slot: part(4.0), wal: part(16.0) }
+    }
+}
+
+/// The replication slots besides those of the members.
+#[derive(Serialize)]
+struct Slots<'a> {
+    /// Those that every member keeps.
+    kept: BTreeMap<&'a SlotName, &'a SlotKind>,
+    /// Those that are somebody else's.
+    foreign: Vec<&'a SlotName>,
+    /// Whether one is logical.
+    logical: bool,
+}
+
+impl<'a> Slots<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let all = &plan.postgres.slots;
+        let (foreign, kept): (BTreeMap<_, _>, _) = all.iter().partition(|(_, kind)| kind.is_foreign());
+        let foreign = foreign.into_keys().collect();
+        Self { kept, foreign, logical: all.values().any(SlotKind::is_logical) }
+    }
+}
+
 #[derive(Serialize)]
 struct Files {
     config: Vec<&'static str>,
-    scripts: &'static [&'static str],
+    scripts: Vec<&'static str>,
 }
 
 /// The labels that an instance's objects are found by.
@@ -202,70 +248,83 @@ fn selector(plan: &Plan) -> Selector<'_> {
 ///
 /// # Errors
 /// A template is broken, which is a defect of pgk: no plan should bring it about.
-pub fn render(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
-    Series::default().render(scenario, plan)
+pub fn render(scenario: Scenario, plan: &Plan) -> anyhow::Result<Rendered> {
+    let scenario = scenario.with(plan.q2.strategy);
+    let (manifests, mut renderer) = unchecked(scenario, plan)?;
+    let graph = check(scenario, plan, &manifests)?.graph();
+    let others = others(scenario, plan, &manifests, &graph, &mut renderer).context(DEFECT)?;
+    Ok(Rendered { manifests, others })
+}
+
+/// The manifests alone, checked.
+///
+/// # Errors
+/// As for [`render`].
+pub fn manifests(scenario: Scenario, plan: &Plan) -> anyhow::Result<Vec<Document>> {
+    let scenario = scenario.with(plan.q2.strategy);
+    let (manifests, _) = unchecked(scenario, plan)?;
+    check(scenario, plan, &manifests)?;
+    Ok(manifests)
 }
 
 /// What refers to what among the manifests.
 ///
 /// # Errors
 /// As for [`render`].
-pub fn graph(scenario: &Scenario, plan: &Plan) -> anyhow::Result<Graph> {
-    let scenario = by_strategy(scenario, plan);
+pub fn graph(scenario: Scenario, plan: &Plan) -> anyhow::Result<Graph> {
+    let scenario = scenario.with(plan.q2.strategy);
     let (manifests, _) = unchecked(scenario, plan)?;
     Ok(check(scenario, plan, &manifests)?.graph())
 }
 
-/// Q2 is two scenarios of the same name: `plan` says which.
-fn by_strategy<'a>(scenario: &'a Scenario, plan: &Plan) -> &'a Scenario {
-    match plan.q2.strategy {
-        Strategy::Restore if scenario.id == Q2.id => &Q2_RESTORE,
-        _ => scenario,
-    }
-}
-
 const DEFECT: &str =
-    "this is a defect of pgk, not of your configuration: please report it with the configuration";
+    "this is a bug in pgk, not in your configuration: please report it with the configuration";
 
 /// The manifests, and what they were rendered with.
-fn unchecked(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
+fn unchecked(scenario: Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
     fill_in(scenario, plan).context(DEFECT)
 }
 
-fn fill_in(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
-    let archive = scenario.archive.then(|| Archive::of(plan));
+fn fill_in(scenario: Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, Renderer)> {
+    let archive = scenario.has_archive().then(|| Archive::of(plan));
+    let has_store = scenario == Scenario::Q2Restore;
     let names = Names::of(plan.name.as_str());
     let version = plan.postgres.version;
-    let default_image = match scenario.containerfile {
-        Some(_) => version.built_image(),
-        None => version.official_image(),
-    };
-    let config = scenario.config.iter().copied().chain(archive.iter().flat_map(Archive::files)).collect();
+    let default_image = if scenario.has_patroni() { version.built_image() } else { version.official_image() };
+    let templates = |files| files::of(scenario, files).map(|file| file.template);
+    let config = templates(files::CONFIG).chain(archive.iter().flat_map(Archive::files)).collect();
     let values = Values {
         plan,
-        scenario: scenario.id,
         names: &names,
+        ports: PORTS,
         image: plan.postgres.image.clone().unwrap_or(default_image),
         base_image: version.official_image(),
+        most_members: Replicas::MOST + 1,
         watcher: plan.q2.watcher(),
-        store: scenario.store,
+        store: has_store,
         archive: archive.as_ref(),
         labels: labels(plan),
         selector: selector(plan),
         claim: claim(&plan.storage.size, plan.storage.class.as_ref()),
+        kept_wal: KeptWal::of(&plan.storage.size),
+        slots: Slots::of(plan),
+        sized: plan.sized(scenario),
         store_claim: claim(&plan.q2.store_size, plan.storage.class.as_ref()),
         repo_claim: claim(&plan.q3.posix.size, plan.q3.posix.class.as_ref()),
-        files: Files { config, scripts: scenario.scripts },
+        files: Files { config, scripts: templates(files::SCRIPTS).collect() },
     };
-    let fixed =
-        [scenario.config, scenario.scripts].concat().into_iter().filter(|file| !scenario.live.contains(file));
-    let renderer = Renderer::new(&values, fixed.collect())?;
-    let mut manifests = scenario
-        .manifests
-        .iter()
+    let mut renderer = Renderer::new(&values)?;
+    let of = |files| files::of(scenario, files);
+    let restarts = of(files::CONFIG).chain(of(files::SCRIPTS)).filter(|file| !file.live);
+    renderer.set_checksum("", restarts.map(|file| file.template))?;
+    if has_store {
+        let of_store = of(files::SCRIPTS).filter(|file| file.of_store);
+        renderer.set_checksum("store", of_store.map(|file| file.template))?;
+    }
+    let mut manifests = templates(files::MANIFESTS)
         .map(|template| document(&renderer, template))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    manifests.retain(|document| document.text.parts().any(|part| !part.trim().is_empty()));
+    manifests.retain(|document| !document.text.trim().is_empty());
     for (number, document) in (1..).zip(&mut manifests) {
         document.path = format!("{number:02}-{}", document.path);
     }
@@ -274,7 +333,7 @@ fn fill_in(scenario: &Scenario, plan: &Plan) -> anyhow::Result<(Vec<Document>, R
 
 /// What is in the folder besides the manifests.
 fn others(
-    scenario: &Scenario,
+    scenario: Scenario,
     plan: &Plan,
     manifests: &[Document],
     graph: &Graph,
@@ -283,17 +342,10 @@ fn others(
     // For the README's table of files, and the Kustomization.
     renderer.set("documents", manifests.iter().map(|document| document.path.clone()).collect::<Vec<_>>());
     renderer.set("graph", graph::mermaid(graph));
-    let [french, english] = scenario.readme;
-    let readme = match plan.lang {
-        Lang::Fr => french,
-        Lang::En => english,
-    };
-    let readme = Document { path: "README.md".to_owned(), ..document(renderer, readme)? };
-    let mut others = vec![readme, document(renderer, "common/Kustomization")?];
-    if let Some(containerfile) = scenario.containerfile {
-        others.push(document(renderer, containerfile)?);
-    }
-    Ok(others)
+    let readme = document(renderer, &files::readme(scenario, plan.lang.as_str()))?;
+    let readme = Document { path: "README.md".to_owned(), ..readme };
+    let others = files::of(scenario, files::OTHERS).map(|file| document(renderer, file.template));
+    iter::once(Ok(readme)).chain(others).collect()
 }
 
 fn document(renderer: &Renderer, template: &str) -> anyhow::Result<Document> {
@@ -312,11 +364,11 @@ fn claim(size: &Quantity, class: Option<&StorageClass>) -> Json {
     claim.into()
 }
 
-fn check(scenario: &Scenario, plan: &Plan, manifests: &[Document]) -> anyhow::Result<Objects> {
+fn check(scenario: Scenario, plan: &Plan, manifests: &[Document]) -> anyhow::Result<Objects> {
     let names = Names::of(plan.name.as_str());
     let mut secrets = vec![(names.credentials.as_str(), CREDENTIAL_KEYS.as_slice())];
-    let backrest_keys = if scenario.archive { Archive::of(plan).secret_keys() } else { Vec::new() };
-    if scenario.archive {
+    let backrest_keys = if scenario.has_archive() { Archive::of(plan).secret_keys() } else { Vec::new() };
+    if scenario.has_archive() {
         secrets.push((&names.backrest, &backrest_keys));
         secrets.push((&names.backrest_tls, &TLS_KEYS));
     }
@@ -329,20 +381,130 @@ fn check(scenario: &Scenario, plan: &Plan, manifests: &[Document]) -> anyhow::Re
     anyhow::bail!("{DEFECT}: the rendered manifests are wrong:\n{}", list.join("\n"))
 }
 
-/// The scenario of this name on the command line.
-pub fn named(id: &str) -> Option<&'static Scenario> {
-    all().get(id).copied()
-}
-
-/// Every scenario by its name on the command line.
-pub fn all() -> BTreeMap<&'static str, &'static Scenario> {
-    [&Q1, &Q2, &Q3].into_iter().map(|scenario| (scenario.id, scenario)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Sources, load};
+
+    #[test]
+    fn the_kept_wal_follows_the_volume() {
+        let kept = |size: &str| {
+            let KeptWal { slot, wal } = KeptWal::of(&size.parse().unwrap());
+            [slot, wal]
+        };
+        assert_eq!(kept("8Gi"), ["2GB", "512MB"]);
+        assert_eq!(kept("100Gi"), ["25GB", "6400MB"]);
+        assert_eq!(kept("1G"), ["224MB", "48MB"]);
+        assert_eq!(kept("1"), ["32MB", "32MB"]);
+        assert_eq!(kept("1Ei"), ["1024GB", "1024GB"]);
+    }
+
+    /// The text of a template.
+    fn text(template: &str) -> String {
+        std::fs::read_to_string(format!("{}/templates/{template}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    /// The pod templates of the store and of the primary, with these settings.
+    fn pods_with(set: &[&str]) -> [String; 2] {
+        let set = ["q2.strategy=restore"].iter().chain(set).map(|it| (*it).to_owned()).collect();
+        let plan = load(&Sources { set, ..Sources::default() }).unwrap();
+        let manifests = manifests(Scenario::Q2, &plan).unwrap();
+        ["statefulset-store.yaml", "deployment-primary.yaml"].map(|name| {
+            let document = manifests.iter().find(|it| it.path.ends_with(name)).unwrap();
+            document.text.clone()
+        })
+    }
+
+    /// While the primary is replaced for another configuration, the store has to be there.
+    #[test]
+    fn the_store_restarts_for_what_it_runs_itself() {
+        let [store, primary] = pods_with(&[]);
+        let [same_store, other_primary] = pods_with(&["postgres.parameters.work_mem=17MB"]);
+        assert_eq!(store, same_store);
+        assert_ne!(primary, other_primary);
+        let [other_store, other_primary] = pods_with(&["q2.backups=3"]);
+        assert_ne!(store, other_store);
+        assert_ne!(primary, other_primary);
+    }
+
+    /// Where nothing is encrypted, nothing is there for it; and where it is, each scenario has its parts.
+    #[test]
+    fn without_tls_a_folder_has_nothing_of_it() {
+        let parts = ["/tmp/tls", "openssl", "hostssl", "scheme: HTTPS"];
+        for (scenario, strategy, own) in [
+            (Scenario::Q1, "promote", None),
+            (Scenario::Q2, "promote", Some("scheme: HTTPS")),
+            (Scenario::Q2, "restore", None),
+            (Scenario::Q3, "promote", Some("scheme: HTTPS")),
+        ] {
+            let found = |tls: &str| {
+                let set = vec![format!("q2.strategy={strategy}"), format!("tls={tls}")];
+                let plan = load(&Sources { set, ..Sources::default() }).unwrap();
+                let manifests = manifests(scenario, &plan).unwrap();
+                let is_there = |part: &&str| manifests.iter().any(|it| it.text.contains(*part));
+                parts.into_iter().filter(is_there).collect::<Vec<_>>()
+            };
+            assert_eq!(found("off"), [""; 0], "{scenario:?} {strategy}");
+            let all: Vec<_> = parts[..3].iter().copied().chain(own).collect();
+            assert_eq!(found("encrypted"), all, "{scenario:?} {strategy}");
+        }
+    }
+
+    /// All that the store's pod runs or sources, and nothing else, is in the checksum of its template.
+    #[test]
+    fn the_files_of_the_store_are_known() {
+        let scripts = || files::of(Scenario::Q2Restore, files::SCRIPTS);
+        let used_by = |template: &str| -> Vec<&'static str> {
+            let text = text(template);
+            let used = |it: &&str| text.contains(&format!("/etc/pgk/scripts/{}", basename(it)));
+            scripts().map(|file| file.template).filter(used).collect()
+        };
+        let mut found = used_by("q2-restore/statefulset-store.yaml");
+        let mut next = 0;
+        while let Some(file) = found.get(next).copied() {
+            for used in used_by(file) {
+                if !found.contains(&used) {
+                    found.push(used);
+                }
+            }
+            next += 1;
+        }
+        found.sort_unstable();
+        let mut declared: Vec<_> = scripts().filter(|it| it.of_store).map(|it| it.template).collect();
+        declared.sort_unstable();
+        assert_eq!(found, declared);
+        // (`common.sh` starts a PostgreSQL with them, of which the store has none.)
+        let reads_config = |it: &&&str| text(it).contains("/etc/pgk/config/") && basename(it) != "common.sh";
+        assert_eq!(declared.iter().find(reads_config), None, "no configuration file is in the checksum");
+    }
+
+    /// The programs have the ports and the Secret's keys as constants.
+    #[test]
+    fn the_programs_agree_with_what_is_declared() {
+        for (program, before, port) in [
+            ("common/tell.sh", "LocalPort => ", PORTS.tell),
+            ("common/first-start.sh", "/dev/tcp/$replicas_service/", PORTS.tell),
+            ("common/follow.sh", "host=$rw_service port=", PORTS.postgresql),
+            ("q2-restore/store.pl", "$ENV{PGK_STORE_PORT} // ", PORTS.store),
+            ("q2/pgk.py", "http.client.HTTPConnection(host, ", PORTS.patroni),
+            ("q2/pgk.py", "[\"postgresql\"][\"connect_address\"] = f\"{host}:", PORTS.postgresql),
+            ("q2/watcher.py", "\nPORT = ", PORTS.watcher),
+            ("q3/repository.py", "knock(host, ", PORTS.backrest),
+            ("q3/fetch-wal.sh", "/dev/tcp/127.0.0.1/", PORTS.patroni),
+        ] {
+            assert!(text(program).contains(&format!("{before}{port}")), "{program} has no {before}{port}");
+        }
+        let files = files::CONFIG.iter().chain(files::SCRIPTS);
+        let keys: Vec<String> = files
+            .flat_map(|file| {
+                let word = |c: char| !c.is_ascii_lowercase() && c != '-';
+                text(file.template).split(word).map(str::to_owned).collect::<Vec<_>>()
+            })
+            .filter(|word| word.ends_with("-password") && !word.starts_with('-'))
+            .collect();
+        assert!(keys.len() >= 10);
+        assert_eq!(keys.iter().find(|key| !CREDENTIAL_KEYS.contains(&key.as_str())), None);
+    }
 
     #[test]
     fn a_broken_template_is_called_a_defect() {
@@ -352,15 +514,15 @@ mod tests {
             ("role: replica", "role: on", "invalid type: boolean"),
             ("name: pg-scripts", "name: pg-script", "pg-script"),
         ] {
-            let (mut manifests, _) = unchecked(&Q1, &plan).unwrap();
+            let (mut manifests, _) = unchecked(Scenario::Q1, &plan).unwrap();
             for document in &mut manifests {
-                let text = document.text.to_string();
+                let text = &document.text;
                 if !text.contains("kind: ConfigMap") {
-                    document.text = text.replace(good, broken).into();
+                    document.text = text.replace(good, broken);
                 }
             }
-            let error = format!("{:#}", check(&Q1, &plan, &manifests).err().unwrap());
-            assert!(error.contains("this is a defect of pgk") && error.contains(finding), "{error}");
+            let error = format!("{:#}", check(Scenario::Q1, &plan, &manifests).err().unwrap());
+            assert!(error.contains("this is a bug in pgk") && error.contains(finding), "{error}");
         }
     }
 }

@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2154
 # How a replica becomes a copy of the primary. Sourced by replica.sh.
 
 clone() {
@@ -6,16 +5,16 @@ clone() {
 	if [ -e "$data" ]; then
 		# The old copy stays until the new one is whole, where there is room for both.
 		need=$(du -sk "$data" | cut -f1)
-		room=$(df -Pk "$data" | awk 'NR == 2 {print $4}')
+		room=$(free_kilobytes)
 		if [ "$room" -lt $((need + need / 4)) ]; then
 			log "no room for two copies ($((room / 1024)) MB free): dropping the old one before cloning"
-			rm -rf "$data"
+			drop_data
 		fi
 	fi
 	rm -rf "$new"
 	until
-		pg_basebackup --dbname="host=$rw_service port=5432 user=replicator application_name=$HOSTNAME" \
-			--pgdata="$new" --wal-method=stream --checkpoint=fast --no-password &
+		pg_basebackup --pgdata="$new" --wal-method=stream --checkpoint=fast --no-password \
+			--dbname="host=$rw_service port=5432 user=replicator application_name=$HOSTNAME $copying" &
 		wait $!
 	do
 		say clone "cannot clone $rw_service yet (see the line before): trying again"
@@ -28,6 +27,7 @@ clone() {
 	mv "$new" "$data"
 	rm -rf "$data.old"{% if store %} "$rewinding"{% endif %}
 
+	fresh=yes
 	log "cloned $rw_service"
 }
 {% if store %}
@@ -36,7 +36,7 @@ clone() {
 # Fails where only a new copy helps, such as without the WAL since the last checkpoint before the fork.
 rewind() {
 	local how=(--target-pgdata="$data" --config-file=/etc/pgk/config/postgresql.conf
-		--source-server="host=$rw_service port=5432 user=replicator dbname=postgres")
+		--source-server="host=$rw_service port=5432 user=replicator dbname=postgres $copying")
 	pg_rewind "${how[@]}" --dry-run >/tmp/rewind.log 2>&1 &
 	if ! wait $! || grep -q 'no rewind required' /tmp/rewind.log; then
 		log "cannot rewind: $(tail -n 1 /tmp/rewind.log)"

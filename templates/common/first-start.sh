@@ -3,14 +3,8 @@
 # it may be a lost volume. The difference: on a first start every replica is empty, too, and says so.
 # A replica that says nothing may hold the data.
 set -eu
-# shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
-# shellcheck source-path=SCRIPTDIR source=replicas.sh
 . /etc/pgk/scripts/replicas.sh
-{% if store %}
-# shellcheck source-path=SCRIPTDIR source=ask-store.sh
-. /etc/pgk/scripts/ask-store.sh
-{% endif %}
 
 # The answer of one replica (tell.sh), whichever the Service picks; nothing if there is none.
 ask() { timeout 3 bash -c "exec 2>/dev/null; head -n 1 </dev/tcp/$replicas_service/5433" || true; }
@@ -53,7 +47,10 @@ every_replica_is_empty() {
 store_knows_of_one() { [[ $(store_state 1) =~ ^(filling|ready)$ ]]; }
 
 {% endif %}
-until [ -e "$start_empty" ] || every_replica_is_empty; do
+# restore-from-replica.sh holds this lock while it works.
+exec {making}>>"$PGDATA.making"
+until { [ -e "$start_empty" ] || every_replica_is_empty; } && secret_is_usable &&
+	flock --nonblock "$making" && [ ! -f "$data/PG_VERSION" ]; do
 	pause 1
 {% if store %}
 	! store_knows_of_one || exit 0
@@ -74,5 +71,6 @@ rm -rf "$new" "$start_empty"
 # The builtin locale sorts the same whatever C library an image has, so indexes outlive an update of it.
 initdb --pgdata="$new" --username=postgres --pwfile="$credentials/superuser-password" --encoding=UTF8 \
 	--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8 --data-checksums \
-	--auth-local=peer --auth-host=scram-sha-256 >/tmp/initdb.log || { cat /tmp/initdb.log; exit 1; }
-mv "$new" "$data"
+	--auth-local=peer --auth-host=scram-sha-256 --set=huge_pages=off >/tmp/initdb.log ||
+	{ cat /tmp/initdb.log; exit 1; }
+mv -T "$new" "$data"

@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2034,SC2154
 # Watches a running replica and says in the log how it is. Sourced by replica.sh.
 #
 # A replica gives {{ ("up its copy, or a part of it," if store else "its copy up") | safe }} in {{ ("two cases" if store else "one case") | safe }} only: the primary answers, is the same database system, and no
@@ -32,6 +31,8 @@ is_beyond_fork() {
 }
 
 {% endif %}
+# A copy that has not streamed yet.
+fresh=''
 alone_since='' answers_since='' looked_at=0
 follow() {
 	local position ours theirs
@@ -42,7 +43,7 @@ follow() {
 	position=$(local_sql "$where_am_i") || return 0
 	if [ "$position" = streaming ]; then
 		say streaming "streaming from $rw_service"
-		alone_since='' answers_since=''
+		alone_since='' answers_since='' fresh=''
 		return 0
 	fi
 	alone_since=${alone_since:-$SECONDS}
@@ -59,13 +60,19 @@ follow() {
 		say foreign "WAITING FOR A HUMAN: the primary is another database system ($theirs, not $ours). This copy is kept. If it is not wanted, delete this pod"
 	elif [ -n "$theirs" ] && [ -n "$position" ] && [ "$(upstream_sql "${is_gone//%s/$position}")" = t ]; then
 		log "fell behind: this copy ends at $position, and the primary no longer has the WAL from there on. Cloning it anew"
+		[ -z "$fresh" ] ||
+			log "it has just been cloned: the primary keeps too little WAL: raise wal_keep_size"
 		outdated=yes
-		stop
+		kill -INT "$postgres_pid"
 {% if store %}
 	elif [ -n "$theirs" ] && [ -n "$position" ] && is_beyond_fork "$position"; then
+		if [ "$durability" = available ]; then
+			say beyond "WAITING FOR A HUMAN: the primary was restored up to $fork, and this copy, up to $position, may have commits that the store has not: durability: available acknowledges them. It is kept, for a look. If it is not wanted, delete this pod"
+			return 0
+		fi
 		log "the primary was restored: this copy, up to $position, has WAL beyond $fork that never was in the store, so nobody was told that it was committed. Rewinding it"
 		outdated=yes rewind_to=$fork
-		stop
+		kill -INT "$postgres_pid"
 {% endif %}
 	elif [ $((SECONDS - answers_since)) -ge 30 ]; then
 		say stuck "WAITING FOR A HUMAN: the primary answers, but this copy (up to $position) does not stream from it; PostgreSQL's own lines say why. It is kept. If it is not wanted, delete this pod"

@@ -2,7 +2,6 @@
 # Readiness of a replica: it streams and is not far behind; or the primary is away, and it serves reads
 # all the same.
 set -eu
-# shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
 
 # A receiver that has heard nothing for 15 s (the primary speaks every 5) streams in name only. One that

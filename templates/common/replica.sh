@@ -1,17 +1,18 @@
 #!/bin/bash
 # Runs a replica: clones the primary when the volume holds no copy, then follows it.
 set -eu
-# shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
-# shellcheck source-path=SCRIPTDIR source=tell.sh
 . /etc/pgk/scripts/tell.sh
-# shellcheck source-path=SCRIPTDIR source=clone.sh
 . /etc/pgk/scripts/clone.sh
-# shellcheck source-path=SCRIPTDIR source=follow.sh
 . /etc/pgk/scripts/follow.sh
 
+# What a container may have left. Nobody else runs on this volume.
+rm -rf "$data.trash" "$data/postmaster.pid"
 tell_what_i_hold
 write_pgpass
+{% if tls != "off" %}
+make_certificate
+{% endif %}
 # A container that ended while it replaced its copy by a newer one.
 if [ ! -e "$data" ] && [ -e "$data.old" ]; then mv "$data.old" "$data"; fi
 
@@ -34,7 +35,10 @@ while :; do
 	start_postgres
 	status=0
 	supervise follow || status=$?
-	[ -n "$outdated" ] || exit "$status"
+	if [ -z "$outdated" ]; then
+		wait_for_room "$status"
+		continue
+	fi
 {% if store %}
 	if [ -n "$rewind_to" ] && rewind "$rewind_to"; then continue; fi
 {% endif %}

@@ -1,3 +1,3 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck disable=SC2034
 # How many replicas there are. A file of its own: a change of it restarts no pod. Sourced by first-start.sh.
 replicas={{ replicas }}

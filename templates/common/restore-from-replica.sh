@@ -3,14 +3,14 @@
 #   kubectl exec {{ ("deploy/NAME-primary" if store else "NAME-primary-0") | safe }} -- bash /etc/pgk/scripts/restore-from-replica.sh ADDRESS
 # ADDRESS is that of the replica that has received the most WAL; what it lacks is lost.
 set -eu
-# shellcheck source-path=SCRIPTDIR source=common.sh
 . /etc/pgk/scripts/common.sh
-{% if store %}
-# shellcheck source-path=SCRIPTDIR source=ask-store.sh
-. /etc/pgk/scripts/ask-store.sh
-{% endif %}
 
 source=${1:?the address of the replica to restore from}
+exec {making}>>"$PGDATA.making"
+if ! flock --nonblock "$making"; then
+	log "another restore, or the making of an empty database, is at work: nothing was done"
+	exit 1
+fi
 if [ -e "$data" ]; then
 	log "this volume holds a database already: nothing was done"
 	exit 1
@@ -28,12 +28,15 @@ esac
 write_pgpass
 rm -rf "$new"
 log "cloning the replica at $source"
-pg_basebackup --dbname="host=$source port=5432 user=replicator" --pgdata="$new" \
+pg_basebackup --dbname="host=$source port=5432 user=replicator $copying" --pgdata="$new" \
 	--wal-method=stream --checkpoint=fast --no-password --progress
 # Promoted, so that it goes on in a timeline of its own: a replica that had received more than this one
 # then notices, instead of mixing two histories. Nobody can connect meanwhile.
 touch "$new/standby.signal"
 log "promoting the copy"
+# All WAL that came with the copy is replayed, and a checkpoint written: that may take its time.
+export PGCTLTIMEOUT=86400
+trap 'pg_ctl --pgdata="$new" --silent --mode=immediate stop 2>/dev/null || true' EXIT
 pg_ctl --pgdata="$new" --wait --silent --log=/tmp/restore.log start -o "-c listen_addresses='' \
 	-c config_file=/etc/pgk/config/postgresql.conf -c hba_file=/etc/pgk/config/pg_hba.conf -c primary_conninfo=''" ||
 	{ cat /tmp/restore.log; exit 1; }

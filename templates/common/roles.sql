@@ -2,13 +2,17 @@
 -- Secret has changed, so every statement can be repeated.
 \set ON_ERROR_STOP on
 \set QUIET on
-\set superuser_password `cat /etc/pgk/credentials/superuser-password`
-\set replication_password `cat /etc/pgk/credentials/replication-password`
-\set app_password `cat /etc/pgk/credentials/app-password`
+-- A password is one line; a line break at its end does not belong to it.
+\set superuser_password `tr -d '\r\n' </etc/pgk/credentials/superuser-password`
+\set replication_password `tr -d '\r\n' </etc/pgk/credentials/replication-password`
+\set app_password `tr -d '\r\n' </etc/pgk/credentials/app-password`
 
 SET client_min_messages = 'warning';
--- No password in the server's log, whatever the configuration logs, and no waiting for a standby.
+-- No password in the server's log, whatever the configuration logs, nor where extensions write;
+-- and no waiting for a standby.
 SET log_statement = 'none';
+SET pg_stat_statements.track_utility = off;
+SET pgaudit.log = 'none';
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
 SET synchronous_commit = 'local';
@@ -32,3 +36,11 @@ ALTER ROLE {{ postgres.user | ident }} PASSWORD :'app_password';
 
 SELECT format('CREATE DATABASE %I OWNER %I', {{ postgres.database }}, {{ postgres.user }})
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = {{ postgres.database }}) \gexec
+
+-- The configuration's tcp_user_timeout is for walsenders, to which no role's settings apply: a client
+-- may take its time to read.
+{% if postgres.parameters.tcp_user_timeout is defined %}
+ALTER ROLE ALL RESET tcp_user_timeout;
+{% else %}
+ALTER ROLE ALL SET tcp_user_timeout = 0;
+{% endif %}

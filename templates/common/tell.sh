@@ -1,4 +1,3 @@
-# shellcheck shell=bash disable=SC2154
 # A replica tells whoever asks on port 5433 whether it holds data: "empty NAME" or "data NAME". The
 # primary asks before it creates a database (first-start.sh). Sourced by replica.sh.
 

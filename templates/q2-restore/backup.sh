@@ -3,35 +3,39 @@
 # with the newest; an incremental one is combined with the one before, here, so that a restore never has to.
 set -eu
 PGDATA=/store
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. /etc/pgk/scripts/common.sh
-# shellcheck source-path=SCRIPTDIR source=wal.sh
 . /etc/pgk/scripts/wal.sh
 
 making=/store/base.new
 change=/store/base.change
+trash=/store/base.trash
+rm -rf "$trash"
 
-bases() { find /store/base -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
+# The oldest first: by their position in the WAL, as a clock may have been set.
+bases() { find /store/base -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sed 's/.*\(.\{16\}\)$/\1 &/' | sort | cut -d' ' -f2; }
 wal_files() { find /store/wal -maxdepth 1 -type f -regextype posix-extended -regex '.*/[0-9A-F]{24}' -printf '%f\n'; }
 # A name's last 16 digits are its position, whatever the timeline.
 wal_since() { wal_files | cut -c9- | awk -v start="$1" '$0 >= start' | wc -l; }
 
 # The receiver has the lock as long as it lives (receive.sh).
-is_received_from() { [ -n "$(find /tmp/alive -newermt '-3 seconds' 2>/dev/null)" ] && ! flock --nonblock /tmp/receiving.lock true; }
+is_received_from() {
+	local at
+	at=$(cat /tmp/alive 2>/dev/null) # empty at the moment when it is written
+	[ $(($(uptime) - ${at:-$(uptime)})) -le 3 ] && ! flock --nonblock /tmp/receiving.lock true
+}
 
-# So many segments of WAL since the last base take a restore too long to replay: as much as the base itself is
-# large, but no less than 128 MB and no more than 1 GB.
+# So many files of WAL since the last base take a restore too long to replay: as much as the base itself is
+# large, but no less than 128 MB, and no more than 1 GB or a tenth of the base: each base is read and written whole.
 sized='' much_wal=''
 is_due() {
-	local newest=$1
+	local newest=$1 age
 	[ -n "$newest" ] || return 0
 	if [ "$newest" != "$sized" ]; then
 		sized=$newest
-		much_wal=$(($(du -sm "/store/base/$newest" | cut -f1) / 16))
-		[ "$much_wal" -ge 8 ] || much_wal=8
-		[ "$much_wal" -le 64 ] || much_wal=64
+		much_wal=$(du -sm "/store/base/$newest" | awk '{ all = int($1 / 16); most = all > 640 ? int(all / 10) : 64
+			print (all < 8 ? 8 : all > most ? most : all) }')
 	fi
-	[ $(($(date +%s) - $(stat -c %Y "/store/base/$newest"))) -lt "$backup_every" ] || return 0
+	age=$(($(date +%s) - $(stat -c %Y "/store/base/$newest")))
+	[ "$age" -ge 0 ] && [ "$age" -lt "$backup_every" ] || return 0
 	[ "$(wal_since "${newest: -16}")" -gt "$much_wal" ]
 }
 
@@ -40,43 +44,49 @@ is_due() {
 backup() {
 	local folder=$1
 	shift
-	pg_basebackup --dbname="host=$address port=5432 user=replicator application_name=backup connect_timeout=3" \
+	ionice -c 3 pg_basebackup --dbname="host=$address port=5432 user=replicator application_name=backup $copying" \
 		--pgdata="$folder" --wal-method=none --checkpoint=fast --no-password "$@" 2>/tmp/backup.log &
 	wait $!
 }
 
-# The WAL that the backup needs, from its start to its end, is here.
+# has_its_wal NUMBER END: the WAL that the backup needs, from the file of this number on, is here.
 has_its_wal() {
-	local first=$1 last=$2 end=$3 segment name
+	local each=$1 end=$2 last came=''
 	for _ in {1..60}; do
-		[ "$(holder_sql postgres "SELECT flush_lsn >= '$end' FROM pg_stat_replication WHERE application_name = 'walstore'")" != t ] || break
+		came=$(holder_sql postgres "SELECT flush_lsn >= '$end' FROM pg_stat_replication WHERE application_name = 'walstore'")
+		[ "$came" != t ] || break
 		pause 1
 	done
-	for ((segment = $(number "$first"); segment <= $(number "$last"); segment++)); do
-		name=$(printf '%08X%08X' $((segment / 256)) $((segment % 256)))
-		compgen -G "/store/wal/????????$name*" >/dev/null || return 1
+	[ "$came" = t ] || return 1
+	last=$(($(position "$end") / segment))
+	for ((; each <= last; each++)); do
+		compgen -G "/store/wal/????????$(numbered "$each")*" >/dev/null || return 1
 	done
 }
 
 # The files of every table and index that the catalogue has. A backup holds what is on the disk, and is
 # verified against that: it does not notice that a file is missing there.
-files_of_relations() {
+list_files() {
 	local database
 	while IFS= read -r database; do
 		# One that the role may not connect to is not looked at.
-		holder_sql "$database" "SELECT pg_relation_filepath(oid) FROM pg_class
-			WHERE relkind IN ('r', 'i', 'S', 't', 'm') AND relpersistence = 'p' AND pg_relation_filepath(oid) LIKE 'base/%'" || true
+		holder_sql "$database" "$files_of_relations" || true
 	done < <(holder_sql postgres "SELECT datname FROM pg_database WHERE datallowconn")
 }
 holder_sql() { PGHOST=$address PGUSER=replicator PGDATABASE=$1 timeout 60 psql --no-psqlrc -qAtX -c "$2" 2>/dev/null; }
 
+not_kept() {
+	say "$1" "the base backup is not kept: $1"
+	return 1
+}
+
 take() {
-	local newest=$1 began first end last name lacking
-	began=$SECONDS
+	local newest=$1 began first end name lacking lead
+	began=$SECONDS lead=$(cut -d' ' -f1-2 /store/lead)
 	rm -rf "$making" "$change"
-	files_of_relations | sort >/tmp/files-before
+	list_files | sort >/tmp/files-before
 	if [ -n "$newest" ] && command -v pg_combinebackup >/dev/null && backup "$change" --incremental="/store/base/$newest/backup_manifest"; then
-		pg_combinebackup "/store/base/$newest" "$change" --output="$making" 2>/tmp/backup.log || {
+		ionice -c 3 pg_combinebackup "/store/base/$newest" "$change" --output="$making" 2>/tmp/backup.log || {
 			log "the incremental backup cannot be combined with $newest: $(tail -n 1 /tmp/backup.log). Taking a full one"
 			rm -rf "$making"
 		}
@@ -85,15 +95,12 @@ take() {
 	# Not every backup can be incremental: a new primary has no summaries of the WAL before it.
 	if [ ! -e "$making" ] && ! backup "$making"; then
 		grep 'checksum verification failed' /tmp/backup.log | head -n 5 || true
-		say "failed $(tail -n 1 /tmp/backup.log)" "the base backup failed and is not kept: $(tail -n 1 /tmp/backup.log)"
-		return 1
+		not_kept "it failed: $(tail -n 1 /tmp/backup.log)" || return
 	fi
-	pg_verifybackup --no-parse-wal --quiet "$making" >/tmp/backup.log 2>&1 || {
-		log "the base backup is not what its manifest says, and is not kept: $(head -n 1 /tmp/backup.log)"
-		return 1
-	}
+	ionice -c 3 pg_verifybackup --no-parse-wal --quiet "$making" >/tmp/backup.log 2>&1 ||
+		not_kept "it is not what its manifest says: $(head -n 1 /tmp/backup.log)" || return
 	# What was there before and is there after the backup must be in it.
-	lacking=$(files_of_relations | sort | comm -12 /tmp/files-before - | while IFS= read -r file; do
+	lacking=$(list_files | sort | comm -12 /tmp/files-before - | while IFS= read -r file; do
 		[ -e "$making/$file" ] || echo "$file"
 	done)
 	if [ -n "$lacking" ]; then
@@ -102,23 +109,22 @@ take() {
 	fi
 	first=$(sed -n 's/^START WAL LOCATION: .*(file \([0-9A-F]\{24\}\)).*/\1/p' "$making/backup_label")
 	end=$(sed -n 's/.*"End-LSN": "\([0-9A-F/]*\)".*/\1/p' "$making/backup_manifest" | tail -n 1)
-	has_its_wal "${first:8}" "$(segment_of "$end")" "$end" || {
-		log "the WAL of the base backup is not here, so it is not kept"
-		return 1
-	}
+	has_its_wal "$(number "${first:8}")" "$end" || not_kept "its WAL did not come" || return
+	[ "$(cut -d' ' -f1-2 /store/lead)" = "$lead" ] ||
+		not_kept "another leads than when it began, and it may end on a timeline that nobody follows" || return
 	name=$(date -u +%Y%m%dT%H%M%SZ)-$first
-	sync --file-system "$making"
-	mv "$making" "/store/base/$name"
-	touch "/store/base/$name"
-	sync /store/base
+	sync --file-system "$making" && touch "$making" && mv "$making" "/store/base/$name" && sync /store/base || return 1
 	log "base backup $name: verified, $(du -sm "/store/base/$name" | cut -f1) MB, in $((SECONDS - began)) s"
 }
 
+# prune COUNT: so many base backups are kept, and the WAL since the oldest of them.
 prune() {
 	local oldest
-	for oldest in $(bases | head -n "-$backups"); do
-		log "removing $oldest: $backups newer base backups are kept"
-		rm -rf "/store/base/$oldest"
+	for oldest in $(bases | head -n "-$1"); do
+		log "removing $oldest: newer base backups are kept: $1"
+		# Renamed first: half of one must not be taken for a base, and restored.
+		mv "/store/base/$oldest" "$trash"
+		rm -rf "$trash"
 	done
 	oldest=$(bases | head -n 1)
 	pg_archivecleanup /store/wal "${oldest##*-}"
@@ -128,10 +134,15 @@ prune() {
 
 while :; do
 	newest=$(bases | tail -n 1)
+	# Rather one base backup than a full volume, on which no commit is acknowledged.
+	if [ "$(bases | wc -l)" -gt 1 ] && [ "$(used)" -ge "$store_full" ]; then
+		log "the volume is nearly full"
+		prune 1
+	fi
 	if is_received_from && is_due "$newest"; then
 		read -r _ address _ <<<"$(cat /store/lead)"
 		write_pgpass
-		if take "$newest"; then prune; else rm -rf "$making"; pause 8; fi
+		if take "$newest"; then prune "$backups"; else rm -rf "$making"; pause 8; fi
 	fi
 	pause 2
 done

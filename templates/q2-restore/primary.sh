@@ -9,13 +9,8 @@
 #   nothing              the store's ready  restored, and promoted once the lead is granted (restore.sh)
 #   nothing              the store's empty  a new database, if every replica is empty, too (first-start.sh)
 set -eu
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. /etc/pgk/scripts/common.sh
-# shellcheck source-path=SCRIPTDIR source=ask-store.sh
-. /etc/pgk/scripts/ask-store.sh
-# shellcheck source-path=SCRIPTDIR source=damage.sh
+. /etc/pgk/scripts/wal.sh
 . /etc/pgk/scripts/damage.sh
-# shellcheck source-path=SCRIPTDIR source=restore.sh
 . /etc/pgk/scripts/restore.sh
 
 follower=$PGDATA.follower     # $data is a copy that follows the store, and not the primary yet
@@ -27,15 +22,20 @@ damaged=$PGDATA.damaged       # what was damaged, for a look: the last one only
 # that is acknowledged to nobody.
 ending=''
 stop() {
-	local signal=INT
+	local signal=INT answer='' since=$SECONDS
 	[ -z "$ending" ] || return 0
 	ending=yes
 	if [ -e /tmp/leading ]; then
-		log "about to stop: serving on until another leads, for 30 s at most"
-		ask_store ending "$HOSTNAME" >/tmp/ending 2>&1 &
-		wait $! || true
-		log "stopping: the store's answer is: $(cat /tmp/ending)"
-		[ "$(cat /tmp/ending)" != another ] || signal=QUIT
+		log "about to stop: serving on until another leads: as long as one prepares, and else for 30 s"
+		until [ "$answer" = another ] || [ "$answer" = nobody ] || [ $((SECONDS - since)) -ge 30 ]; do
+			ask_store ending "$HOSTNAME" >/tmp/ending 2>&1 &
+			wait $! || true
+			answer=$(cat /tmp/ending)
+			[ "$answer" != preparing ] || since=$SECONDS
+			[[ $answer =~ ^(another|preparing|nobody)$ ]] || pause 0.5 # the store is away, for a moment perhaps
+		done
+		log "stopping: the store's answer is: $answer"
+		[ "$answer" != another ] || signal=QUIT
 	fi
 	[ -n "$postgres_pid" ] || exit 0
 	kill -"$signal" "$postgres_pid" 2>/dev/null || true
@@ -52,9 +52,9 @@ forget_settings() { sed -i '/^synchronous_standby_names /d' "$1/postgresql.auto.
 
 system_id() { pg_controldata -D "$data" | sed -n 's/^Database system identifier: *//p'; }
 
-# claim KIND: sets `answer`, which is empty where the store gives none.
+# claim KIND: sets `answer`, which is empty where the store gives none, and `error WHY` where it cannot do it.
 claim() {
-	answer=$(timeout 40 perl /etc/pgk/scripts/store.pl "$store_service" claim "$HOSTNAME" "$POD_IP" "$1" "$system" "$(newest_timeline)" 2>/dev/null) || answer=''
+	answer=$(timeout 40 perl /etc/pgk/scripts/store.pl "$store_service" claim "$HOSTNAME" "$POD_IP" "$1" "$system" "$(newest_timeline)" 2>/dev/null) || true
 }
 # Each promotion leaves a file that is named after the timeline it began.
 newest_timeline() {
@@ -63,7 +63,8 @@ newest_timeline() {
 	echo "$newest"
 }
 
-# Returns 0 with the lead, 1 if another has it.
+# Returns 0 with the lead, and sets `end` to where the store's WAL ends, 1 if another has it.
+end=-
 claim_with_data() {
 	local kind=data
 	system=$(system_id)
@@ -72,11 +73,16 @@ claim_with_data() {
 		claim "$kind"
 		case $answer in
 			granted*)
+				end=${answer##* }
 				rm -f "$chosen"
 				log "the lead is this pod's: starting with the data of its volume"
 				return 0
 				;;
-			"wait other"*) return 1 ;;
+			"wait other"*)
+				# A store that has just started listens for the holder before a chosen copy may lead.
+				[ "$kind" = chosen ] && [ "$(store_state 1)" != ready ] || return 1
+				say other "waiting: ${answer##* } has the lead, and was heard of; and the store has no base backup yet"
+				;;
 			"wait foreign"*) say foreign "WAITING FOR A HUMAN: the store is of another database system (${answer##* }) than this volume's data ($system). Nothing is changed" ;;
 			"wait window"*) say window "waiting: the store is empty, and listens for a moment whether anybody has newer data" ;;
 			"wait newer"*) say newer "WAITING FOR A HUMAN: the store is empty, and ${answer##* } has newer data, but does not come back: $lost_volume_help" ;;
@@ -98,13 +104,13 @@ set_aside() {
 	[ -z "$ending" ] || return 0
 	need=$(du -sk "$data" | cut -f1)
 	rm -rf "$damaged" "$noted" "$missing"
-	room=$(df -Pk "$data" | awk 'NR == 2 {print $4}')
+	room=$(free_kilobytes)
 	if [ "$2" = keep ] && [ "$room" -gt $((need + need / 4)) ]; then
 		log "$1: keeping the data in $damaged for a look, and restoring from the store"
 		mv "$data" "$damaged"
 	else
 		log "$1: dropping the data, and restoring from the store"
-		rm -rf "$data"
+		drop_data
 	fi
 }
 
@@ -114,9 +120,11 @@ set_aside() {
 # follows this server's timeline, and nobody else's. Only then do replicas get to see it: a new timeline
 # that the store does not know could be made a second time.
 acknowledge() {
-	[ ! -e /tmp/acknowledged ] || return 0
-	[ -n "$streams" ] || return 0
-	[ -z "$(timeout 10 psql --no-psqlrc -qAtX -d postgres -c "SELECT pg_logical_emit_message(true, 'pgk', '')" 2>&1 >/dev/null)" ] || return 0
+	local said
+	[ ! -e /tmp/acknowledged ] && [ -n "$streams" ] || return 0
+	# A warning says that the commit was not waited for; so does no answer.
+	said=$(timeout 10 psql --no-psqlrc -qAtX -d postgres -c "SELECT pg_logical_emit_message(true, 'pgk', '')" 2>&1 >/dev/null) &&
+		[ -z "$said" ] || return 0
 	touch /tmp/acknowledged
 }
 
@@ -129,6 +137,7 @@ keep_lead() {
 	read -r condition holder _ <<<"$(ask_store state 2>/dev/null)" || true
 	case ${condition:-} in
 		ready) touch "$base_seen" ;;
+		filling) say filling "the store has no base backup yet: until it has one, a primary that is lost can only be made of a replica" ;;
 		empty)
 			# Its volume was lost.
 			claim data
@@ -195,7 +204,7 @@ look_at_data() {
 		kill -QUIT "$postgres_pid"
 		return 1
 	fi
-	[ -n "$looked_at" ] || open_door everybody
+	[ -n "$looked_at" ] || open_door everybody || return 1
 	looked_at=$SECONDS
 	rm -f "$missing"
 }
@@ -204,10 +213,7 @@ watch() {
 	pg_isready -q || return 0
 	started=yes failed=0
 	look_at_data || return 0
-	if [ $((SECONDS - noted_at)) -ge 10 ]; then
-		noted_at=$SECONDS
-		note_files
-	fi
+	[ $((SECONDS - noted_at)) -lt 10 ] || note_files
 	keep_durability
 	keep_lead
 	[ -z "$lost" ] || return 0
@@ -218,16 +224,28 @@ watch() {
 
 # Not the data's fault: restoring would change nothing.
 cannot_start_anyway() {
-	if ! postgres -D "$data" -c config_file=/etc/pgk/config/postgresql.conf -C shared_buffers >/dev/null 2>&1; then
-		say config "PostgreSQL does not take its configuration (see the lines before)"
-	elif [ "$(df -Pk "$data" | awk 'NR == 2 {print $4}')" -lt 32768 ]; then
-		say full "the volume is full"
-	else
-		return 1
-	fi
+	# (For this parameter, it loads the libraries, too, and adds up the memory.)
+	takes_configuration "$data" shared_memory_size || return 0
+	[ "$(free_kilobytes)" -lt 32768 ] && say full "the volume is full"
 }
 
+# Backends may outlive a PostgreSQL that was killed, and another cannot start as long as they do.
+end_leftovers() {
+	local found
+	while mapfile -t found < <(grep -lsx postgres /proc/[0-9]*/comm | cut -d/ -f3) && [ -n "${found[*]}" ]; do
+		kill -KILL "${found[@]}" 2>/dev/null || true
+		pause 0.1
+	done
+}
+
+rm -rf "$data.trash"
 write_pgpass
+{% if tls != "off" %}
+make_certificate
+{% endif %}
+# With `available`, it may be that nobody else has what was committed without the store.
+old_data=drop
+[ "$durability" != available ] || old_data=keep
 postgres_options=(-c hba_file=/tmp/pg_hba.conf)
 failed=0
 while [ -z "$ending" ]; do
@@ -244,7 +262,11 @@ while [ -z "$ending" ]; do
 			continue
 		fi
 		if ! claim_with_data; then
-			[ -n "$ending" ] || set_aside "another has the lead ($answer), and this volume's data is older than its" drop
+			[ -n "$ending" ] || set_aside "another has the lead ($answer), and this volume's data is older than its" "$old_data"
+			continue
+		fi
+		if lacks_wal "$end"; then
+			set_aside "DAMAGED: the WAL of this volume ends before $end, up to where the store has it" keep
 			continue
 		fi
 		# Nobody else can run on this volume: a container that was killed has left it.
@@ -254,25 +276,18 @@ while [ -z "$ending" ]; do
 		open_door nobody
 		start_postgres
 	else
-		case $(store_state 1) in
-			ready) restore || continue ;;
+		condition=$(store_state 1)
+		case $condition in
+			ready) ;;
 			empty)
 				log "the volume holds no database, and the store is empty"
 				bash /etc/pgk/scripts/first-start.sh &
 				wait $! || pause 1
-				continue
 				;;
-			filling)
-				say filling "WAITING: this volume is empty, and the store has no base backup yet of the primary that it knows. If that primary does not return: $lost_volume_help"
-				pause 1
-				continue
-				;;
-			*)
-				say unreachable "waiting: the volume is empty, and the store does not answer. No new database is made: the store may hold one"
-				pause 1
-				continue
-				;;
+			filling) say filling "WAITING: this volume is empty, and the store has no base backup yet of the primary that it knows. If that primary does not return: $lost_volume_help"; pause 1 ;;
+			*) say unreachable "waiting: the volume is empty, and the store does not answer. No new database is made: the store may hold one"; pause 1 ;;
 		esac
+		{ [ "$condition" = ready ] && restore; } || continue
 	fi
 	status=0
 	supervise watch || status=$?
@@ -286,8 +301,6 @@ while [ -z "$ending" ]; do
 			set_aside "DAMAGED: PostgreSQL did not start, twice" keep
 		fi
 		pause 2
-	else
-		# Its processes end when they notice that the first one is gone.
-		pause 0.5
 	fi
+	end_leftovers
 done

@@ -3,14 +3,16 @@
 # both speak the same:
 #
 #   store.pl serve                 runs the server, in the store's pod
+#   store.pl last                  prints the last WAL file of the volume, without asking anybody
 #   store.pl HOST COMMAND...       asks it; prints the answer. Exit status 0: answered, 1: `missing`,
-#                                  2: no answer that can be trusted
+#                                  2: no answer that can be trusted, 3: `gone`
 #
 #   state                                      empty|filling|ready HOLDER LAST sealed|open
-#   claim NAME ADDRESS KIND SYSTEM TIMELINE    granted LAST | wait WHY WHO
-#   ending NAME                                another | nobody, after 30 s at most
-#   base                                       found, then a tar stream of the newest base backup
-#   wal FILE NAME                              found, then the file | missing
+#   claim NAME ADDRESS KIND SYSTEM TIMELINE    granted LAST [END] | wait WHY WHO
+#   ending NAME                                another | preparing | nobody, after 30 s at most
+#   base [AGE]                                 found, then a tar stream of a base backup: 0, the newest, 1, ...
+#   wal FILE NAME                              found, then the file | missing: there is none yet | gone: there
+#                                              was one, and only a newer base goes on without it
 #
 # The lead is what keeps two primaries apart. The store receives WAL from the holder alone, and a commit is
 # acknowledged only once the store has it; so whoever has lost the lead acknowledges nothing, whatever it
@@ -23,7 +25,7 @@ use Fcntl qw(:flock O_RDONLY);
 use IO::Handle;
 use IO::Socket::IP;
 use POSIX ();
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $store = $ENV{PGK_STORE} // '/store';
 my $run = $ENV{PGK_RUN} // '/tmp';    # what need not outlive the container
@@ -32,13 +34,16 @@ my $port = $ENV{PGK_STORE_PORT} // 5434;
 
 my $silence = 5;        # a holder that was not heard for so many seconds may be replaced
 my $window = $ENV{PGK_STORE_WINDOW} // 6;    # seconds after its start for which a store without a lead listens
+my $begun = uptime();
+my $stall = 300;        # seconds that a stream may stand still: what it has brought may be the work of hours
+my $callers = 128;      # served at once, and of one address an eighth of them: silent ones keep nobody out
 my $segment = 1 << 24;
 my $longest = 1000;     # no line of the protocol is longer
 
 my $pod = qr/[a-z0-9][-a-z0-9.]{0,252}/;
 my $wal_file = qr/[0-9A-F]{24}/;
 my $history = qr/[0-9A-F]{8}\.history/;
-my $base_name = qr/[0-9]{8}T[0-9]{6}Z-[0-9A-F]{24}/;    # made by backup.sh: sorts by age
+my $base_name = qr/[0-9]{8}T[0-9]{6}Z-[0-9A-F]{24}/;    # made by backup.sh
 
 # --- what both sides share ---------------------------------------------------------------------------------
 
@@ -49,7 +54,8 @@ sub key {
     open my $file, '<', $secret or die "$secret: $!\n";
     local $/;
     my $password = <$file>;
-    length $password or die "$secret is empty\n";
+    $password =~ s/[\r\n]+\z//;
+    $password =~ /^[^\r\n]+\z/ or die "$secret is empty, or has a line break inside\n";
     return $password;
 }
 
@@ -59,14 +65,14 @@ sub nonce {
     return unpack 'H*', $bytes;
 }
 
-# In constant time, so that nobody finds a code out byte by byte.
-sub same {
-    my ($one, $other) = @_;
-    return 0 if length $one != length $other;
-    my $differ = 0;
-    $differ |= ord(substr $one, $_, 1) ^ ord(substr $other, $_, 1) for 0 .. length($one) - 1;
-    return !$differ;
+# Seconds since the machine was started, since the clock may be set.
+sub uptime {
+    open my $file, '<', '/proc/uptime' or die "/proc/uptime: $!\n";
+    return (split / /, <$file>)[0];
 }
+
+# How long it takes says nothing of where they differ, so that nobody finds a code out byte by byte.
+sub same { my ($one, $other) = @_; my $key = nonce(); return hmac_sha256_hex($one, $key) eq hmac_sha256_hex($other, $key) }
 
 # Every wait for the other side ends.
 sub within {
@@ -126,14 +132,14 @@ sub ask {
     });
     if ($answer ne 'found') {
         print "$answer\n";
-        return $answer eq 'missing' ? 1 : $answer =~ /^error/ ? 2 : 0;
+        return $answer eq 'missing' ? 1 : $answer eq 'gone' ? 3 : $answer =~ /^error/ ? 2 : 0;
     }
     # Pieces, each with its length before it; a last line tells a whole stream from one that was cut.
     while (1) {
-        my $line = within(30, sub { get_line($server) });
+        my $line = within($stall, sub { get_line($server) });
         return 0 if $line eq 'whole';
         $line =~ /^[1-9][0-9]{0,7}$/ or die "the stream broke off: $line\n";
-        put(\*STDOUT, within(30, sub { get_bytes($server, $line) }));
+        put(\*STDOUT, within($stall, sub { get_bytes($server, $line) }));
     }
 }
 
@@ -147,17 +153,18 @@ sub read_line {
     return $line;
 }
 
-# Whole or not at all, and on the disk.
+# Whole or not at all, and on the disk. A full volume must not keep anybody from the lead: then the reserve goes
+# (store.sh).
 sub write_line {
     my ($path, $line) = @_;
-    open my $file, '>', "$path.new" or die "$path.new: $!\n";
-    print $file "$line\n" or die "$path.new: $!\n";
-    $file->flush and $file->sync or die "$path.new: $!\n";
-    close $file or die "$path.new: $!\n";
-    rename "$path.new", $path or die "$path: $!\n";
     my ($folder) = $path =~ m{^(.*)/};
-    sysopen my $handle, $folder, O_RDONLY or die "$folder: $!\n";
-    $handle->sync or die "$folder: $!\n";
+    until (eval {
+        open my $file, '>', "$path.new" or die "$path.new: $!\n";
+        print $file "$line\n" and $file->flush and $file->sync and close $file or die "$path.new: $!\n";
+        rename "$path.new", $path or die "$path: $!\n";
+        sysopen my $handle, $folder, O_RDONLY or die "$folder: $!\n";
+        $handle->sync or die "$folder: $!\n";
+    }) { unlink "$store/reserve" or die $@ }
 }
 
 sub lead {
@@ -171,19 +178,39 @@ sub set_lead { my ($lead) = @_; write_line("$store/lead", join ' ', @$lead{qw(na
 
 sub names { my ($folder, $pattern) = @_; opendir my $list, $folder or die "$folder: $!\n"; return grep { /^$pattern$/ } readdir $list }
 
-# By position first, as pg_receivewal goes on: of two timelines' files for a position, the newer one counts.
-sub last_wal {
-    my ($last) = sort { substr($b, 8, 16) cmp substr($a, 8, 16) || $b cmp $a }
-        map { substr $_, 0, 24 } names("$store/wal", qr/$wal_file(?:\.partial)?/);
-    return $last // '-';
+# The newest first: by position, as pg_receivewal goes on; of two timelines' files for a position, the newer one.
+sub wal_files {
+    return sort { substr($b, 8, 16) cmp substr($a, 8, 16) || $b cmp $a } names("$store/wal", qr/$wal_file(?:\.partial)?/);
+}
+sub last_wal { my ($last) = wal_files(); return defined $last ? substr $last, 0, 24 : '-' }
+
+# The newest first: by their position in the WAL, as a clock may have been set.
+sub bases { return sort { substr($b, -16) cmp substr($a, -16) || $b cmp $a } names("$store/base", $base_name) }
+
+# Where the WAL of this timeline ends here, after its last whole record. '-': there is nothing newer of it
+# than the start of that timeline, or it cannot be told.
+sub end_of_wal {
+    my ($timeline) = @_;
+    for my $file (grep { -s "$store/wal/$_" } wal_files()) {
+        my $name = substr $file, 0, 24;
+        last if substr($name, 0, 8) ne $timeline;
+        unlink "$run/$name";
+        symlink "$store/wal/$file", "$run/$name" or die "$run/$name: $!\n";
+        my $statistics = `pg_waldump --stats $run/$name 2>/dev/null`;
+        unlink "$run/$name";
+        return $1 if $statistics =~ m{^WAL statistics between \S+ and ([0-9A-F]+/[0-9A-F]+):};
+    }
+    return '-';
 }
 
-sub newest_base { my ($newest) = sort { $b cmp $a } names("$store/base", $base_name); return $newest }
+sub condition { my @bases = bases(); return @bases ? 'ready' : lead() ? 'filling' : 'empty' }
 
-sub condition { return newest_base() ? 'ready' : lead() ? 'filling' : 'empty' }
-
-sub heard { open my $file, '>', "$run/alive" or die "$run/alive: $!\n" }
-sub is_silent { my $at = (stat "$run/alive")[9] // 0; return time - $at >= $silence }
+# mark WHAT: now. since WHAT: so many seconds ago; 0 where another is writing it down at this moment. `alive`: the holder
+# was heard of; `preparing`: another is on its way to lead.
+sub mark { my ($what) = @_; open my $file, '>', "$run/$what" or die "$run/$what: $!\n"; print $file int(uptime()), "\n" }
+sub since { my ($what) = @_; return uptime() - (read_line("$run/$what") || uptime()) }
+sub heard { mark('alive') }
+sub is_silent { return since('alive') >= $silence }
 
 # Ends the receiver. As long as the caller keeps what is returned, there is none: it holds this lock.
 sub fence {
@@ -222,7 +249,7 @@ sub claim {
             my ($newest) = sort { $b cmp $a } map { read_line("$run/$_") // () } names($run, qr/asked\.$pod/);
             my ($best, $who) = split / /, $newest;
             return "wait newer $who" if $best gt $timeline;
-            return 'wait window -' if time - $^T < $window;
+            return 'wait window -' if uptime() - $begun < $window;
         }
         write_line("$store/system-id", $system);
         return grant($name, $address, $system, '-');
@@ -237,14 +264,16 @@ sub claim {
             $lead->{address} = $address;
             set_lead($lead);
         }
-        return 'granted -';
+        # One that has lost WAL which is here, as a damaged disk or an old copy of it does, must not go on.
+        return 'granted - ' . end_of_wal($timeline);
     }
+    mark('preparing') if $kind eq 'prepared';
     if ($kind eq 'chosen') {
         # A human made a database from a replica. Only where there is nothing better: the WAL here is of
-        # no use without a base.
+        # no use without a base, and its histories may be of other timelines with the same numbers.
         return "wait other $lead->{name}" if condition() eq 'ready' || !is_silent();
         my $no_receiver = fence();
-        unlink map { "$store/wal/$_" } names("$store/wal", qr/$wal_file(?:\.partial)?/);
+        unlink map { "$store/wal/$_" } names("$store/wal", qr/$wal_file(?:\.partial)?|$history/);
         return grant($name, $address, $system, '-');
     }
     return "wait other $lead->{name}" if $kind eq 'data';
@@ -267,14 +296,7 @@ sub ending {
         sleep 0.2;
         return 'another' unless $is_holder->();
     }
-    return 'nobody';
-}
-
-sub open_file {
-    my ($path) = @_;
-    if (open my $file, '<:raw', $path) { return $file }
-    $!{ENOENT} or die "$path: $!\n";
-    return undef;
+    return -e "$run/preparing" && since('preparing') < 20 ? 'preparing' : 'nobody';
 }
 
 # A file to read the WAL from; none where it is missing. An unfinished segment is for the holder alone, once
@@ -282,12 +304,17 @@ sub open_file {
 sub open_wal {
     my ($name, $for) = @_;
     -d "$store/wal" or die "the store's volume is not there\n";
-    my $file = open_file("$store/wal/$name");
-    return $file if $file;
     my $lead = lead();
-    return undef unless $lead && $lead->{name} eq $for && $lead->{phase} eq 'sealed';
-    return open_file("$store/wal/$name.partial");
+    my $may_have_all = $lead && $lead->{name} eq $for && $lead->{phase} eq 'sealed';
+    for my $path ("$store/wal/$name", $may_have_all ? "$store/wal/$name.partial" : ()) {
+        if (open my $file, '<:raw', $path) { return $file }
+        $!{ENOENT} or die "$path: $!\n";
+    }
+    return undef;
 }
+
+# Was it here once? What comes after it on its timeline is.
+sub is_gone { my ($name) = @_; return $name =~ /^$wal_file$/ && grep { substr($_, 0, 8) eq substr($name, 0, 8) && $_ gt $name } names("$store/wal", $wal_file) }
 
 sub put_piece { my ($to, $bytes) = @_; put($to, length($bytes) . "\n" . $bytes) if length $bytes }
 
@@ -299,7 +326,8 @@ sub stream {
         defined $got or die "cannot read: $!\n";
         return $total if !$got;
         $total += $got;
-        within(60, sub { put_piece($to, $bytes) });
+        mark('preparing') if since('preparing') >= 1 || !-e "$run/preparing";
+        within($stall, sub { put_piece($to, $bytes) });
     }
 }
 
@@ -316,10 +344,6 @@ sub serve {
         same($2, hmac_sha256_hex("client $mine $1 $3", $key)) or die "it does not know the password\n";
         return $3;
     });
-    my $answer = sub {
-        my ($text) = @_;
-        put($caller, hmac_sha256_hex("server $mine $theirs $text", $key) . " $text\n");
-    };
     my $file;
     my $text = eval {
         if ($asked eq 'state') {
@@ -329,13 +353,13 @@ sub serve {
         return claim($1, $2, $3, $4, $5)
             if $asked =~ /^claim ($pod) ([0-9A-Fa-f:.]{2,45}) (data|prepared|chosen) ([0-9]{1,20}) ([0-9A-F]{8})$/;
         return ending($1) if $asked =~ /^ending ($pod)$/;
-        if ($asked eq 'base') {
-            my $newest = newest_base() // return 'missing';
-            open $file, '-|', 'tar', '-C', "$store/base/$newest", '-cf', '-', '.' or die "tar: $!\n";
+        if ($asked =~ /^base(?: ([0-9]{1,2}))?$/) {
+            my $base = (bases())[$1 // 0] // return 'missing';
+            open $file, '-|', 'tar', '-C', "$store/base/$base", '-cf', '-', '.' or die "tar: $!\n";
             return 'found';
         }
         if ($asked =~ /^wal ($wal_file|$history) ($pod)$/) {
-            $file = open_wal($1, $2) // return 'missing';
+            $file = open_wal($1, $2) // return is_gone($1) ? 'gone' : 'missing';
             return 'found';
         }
         die "no such command\n";
@@ -345,7 +369,7 @@ sub serve {
         note("cannot answer `$asked`: $error");
         $text = 'error ' . substr $error =~ s/[^ -~]/ /gr, 0, 200;
     }
-    $answer->($text);
+    put($caller, hmac_sha256_hex("server $mine $theirs $text", $key) . " $text\n");
     return if $text ne 'found';
     my $total = stream($caller, $file);
     # One that is just being padded has zeros to come, and PostgreSQL takes whole segments alone.
@@ -358,7 +382,7 @@ sub serve_all {
     $SIG{PIPE} = 'IGNORE';
     STDOUT->autoflush;
     heard();    # the store has just started: give the holder time to be heard
-    unlink "$run/ending", map { "$run/$_" } names($run, qr/asked\.$pod/);
+    unlink "$run/ending", "$run/preparing", map { "$run/$_" } names($run, qr/asked\.$pod/);
     my @door = (LocalPort => $port, Listen => 50, ReuseAddr => 1);
     my $door = IO::Socket::IP->new(@door, LocalHost => '::', V6Only => 0)
         || IO::Socket::IP->new(@door, LocalHost => '0.0.0.0')
@@ -368,10 +392,12 @@ sub serve_all {
         my $caller = $door->accept;
         while ((my $ended = waitpid -1, POSIX::WNOHANG) > 0) { delete $served{$ended} }
         next unless $caller;
-        next if keys %served >= 64;    # a flood must not take the receiver's memory
+        # A flood must not take the receiver's memory, nor keep the members out.
+        my $from = $caller->peerhost // '';
+        next if keys %served >= $callers || $callers / 8 <= grep { $_ eq $from } values %served;
         my $child = fork;
         if (!defined $child) { note("cannot answer: $!"); next }
-        if ($child) { $served{$child} = 1; next }
+        if ($child) { $served{$child} = $from; next }
         close $door;
         my $good = eval { serve($caller); 1 };
         note('a caller from ', $caller->peerhost // 'somewhere', " was not served: $@" =~ s/\n$//r) unless $good;
@@ -381,6 +407,7 @@ sub serve_all {
 
 my ($host, @command) = @ARGV;
 serve_all() if "@ARGV" eq 'serve';
+if ("@ARGV" eq 'last') { print last_wal(), "\n"; exit }
 die "usage: store.pl serve | HOST COMMAND...\n" unless @command;
 $SIG{PIPE} = 'IGNORE';
 my $status = eval { ask($host, @command) };

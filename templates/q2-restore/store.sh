@@ -2,9 +2,9 @@
 # Runs the store: its door (store.pl), the receiver of WAL (receive.sh) and the base backups (backup.sh).
 set -eu
 PGDATA=/store
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. /etc/pgk/scripts/common.sh
+. /etc/pgk/scripts/wal.sh
 
+lock_volume /store/lock
 mkdir -p /store/wal /store/base
 rm -f /tmp/receiver.pid
 jobs=()
@@ -16,16 +16,15 @@ stop() {
 }
 trap stop TERM INT
 
-perl /etc/pgk/scripts/store.pl serve &
-jobs+=($!)
-bash /etc/pgk/scripts/receive.sh &
-jobs+=($!)
-bash /etc/pgk/scripts/backup.sh &
-jobs+=($!)
+perl /etc/pgk/scripts/store.pl serve & jobs+=($!)
+bash /etc/pgk/scripts/receive.sh & jobs+=($!)
+bash /etc/pgk/scripts/backup.sh & jobs+=($!)
 
 # Whichever of the three ends takes the container with it, and Kubernetes starts all of them again.
 while kill -0 "${jobs[0]}" && kill -0 "${jobs[1]}" && kill -0 "${jobs[2]}"; do
-	used=$(df -P /store | awk 'NR == 2 {sub("%", "", $5); print $5}')
+	used=$(used)
+	# Room to write down who leads (store.pl), whatever else needs some.
+	[ -e /store/reserve ] || [ "$used" -ge 95 ] || head -c 1048576 /dev/zero >/store/reserve
 	if [ "$used" -ge "$store_full" ]; then
 		say full "THE STORE FILLS UP: $used % of its volume is used, and writes wait when it is full. Make it larger (q2.store-size), or keep fewer backups (q2.backups)"
 	else

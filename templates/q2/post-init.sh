@@ -3,5 +3,5 @@
 # application's database. From here on the volume holds data (see first_start.py).
 set -eu
 psql --no-psqlrc -qX -d postgres -f /etc/pgk/config/roles.sql
-rm /pgdata/first-start
+rm -f /pgdata/first-start
 sync /pgdata

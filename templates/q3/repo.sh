@@ -14,6 +14,8 @@ stop() {
 }
 trap stop TERM INT
 
+# pgBackRest listens at one address; where this pod has IPv6, at the one that takes both.
+if [[ $(hostname -i) = *:* ]]; then export PGBACKREST_TLS_SERVER_ADDRESS=::; fi
 pgbackrest server &
 server_pid=$!
 if [ "${1:-}" != server ]; then

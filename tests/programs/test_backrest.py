@@ -3,10 +3,11 @@
 import os
 import sys
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
-import fakes  # where there is no YAML, it brings one
+import fakes
 
 os.environ.setdefault("POD_NAME", "db-0")
 for module in "pgk", "backrest", "clone":
@@ -48,7 +49,7 @@ def without(status, number=1):
 
 class Decision(unittest.TestCase):
     def setUp(self):
-        backrest.mounted_config = lambda: fakes.PATRONI
+        backrest.instance = lambda: types.SimpleNamespace(dynamic=fakes.OBJECTS[False][1])
 
     def test_what_becomes_of_a_cluster_that_has_lost_everything(self):
         full, empty, away = holds(backup("A")), without(NO_STANZA), without(DOUBT)
@@ -137,6 +138,23 @@ class Target(unittest.TestCase):
                 repositories = [without(NO_STANZA, 2), holds(backup("A", annotation=annotation), backup("B"))]
                 self.assertEqual(backrest.target_to_restore(repositories, TIME), None if done else TIME)
         self.assertIsNone(backrest.target_to_restore([holds(backup("A"))], None))
+
+    def test_a_restore_is_done_once_its_new_timeline_is_in_the_archive(self):
+        note = {"pgk-restored-from-to": "time 2027-01-15 09:00:00+01", "pgk-restored-as": "2 3"}
+        for end, target, wanted in (
+            ("000000030000000000000009", TIME, None),
+            ("000000040000000000000009", TIME, None),
+            # Not from what the interrupted one may have left: its timeline would be the latest.
+            ("000000020000000000000009", TIME, {**TIME, "timeline": "2"}),
+            ("", TIME, {**TIME, "timeline": "2"}),
+            ("000000020000000000000009", {**TIME, "target": "2027-01-15 10:00:00+01"}, {**TIME, "target": "2027-01-15 10:00:00+01"}),
+        ):
+            with self.subTest(end=end, target=target):
+                repositories = [holds(backup("A", annotation=note), backup("B"), end=end), without(NO_STANZA, 2)]
+                self.assertEqual(backrest.target_to_restore(repositories, target), wanted)
+        explicit = {**TIME, "timeline": "1"}
+        note["pgk-restored-from-to"] += " timeline 1"
+        self.assertEqual(backrest.target_to_restore([holds(backup("A", annotation=note), end="000000020000000000000009")], explicit), explicit)
 
     def test_another_timeline_is_another_target(self):
         self.assertEqual(backrest.label_of({**TIME, "timeline": "latest"}), backrest.label_of(TIME))

@@ -188,7 +188,12 @@ class FirstStart(StartTest):
                     aside.mkdir()
                     (aside / "former").touch()
                 self.fill_it_by_half(clone=False)
+                (self.folder / "volume/data/base").write_bytes(bytes(3 << 20))
+                said = []
+                self.program.log = said.append
                 self.assertFalse(self.run_it())
+                self.assertIn("(3 MB)", said[0])
+                (aside / "base").unlink()
                 self.assertEqual(self.word("db-1"), "empty")
                 self.assertEqual(list((self.folder / "volume/data").iterdir()), [])
                 self.assertEqual(sorted(one.name for one in aside.iterdir()), ["PG_VERSION", "global"])
@@ -251,9 +256,16 @@ class FirstStart(StartTest):
         self.assertTrue(self.start())
         written = self.patroni_yaml()
         self.assertEqual(written["bootstrap"]["dcs"]["postgresql"]["parameters"], {"wal_sender_timeout": "5s", "work_mem": "8MB"})
-        self.assertEqual(written["postgresql"]["authentication"]["replication"]["password"], "secret-2")
+        self.assertNotIn("password", written["postgresql"]["authentication"]["replication"], "roles.sql sets it")
         self.assertNotIn("secret-1", written["restapi"]["authentication"]["password"])
         self.assertEqual((self.folder / "patroni.yaml").stat().st_mode & 0o777, 0o600)
+
+    def test_the_configuration_once_there_is_a_database(self):
+        self.assertTrue(self.start())
+        self.pgk.write_patroni_yaml(may_bootstrap=False)
+        written = self.patroni_yaml()
+        self.assertNotIn("bootstrap", written)
+        self.assertEqual(written["postgresql"]["authentication"]["replication"]["password"], "secret-2")
 
     def test_an_ipv6_address_is_written_in_brackets(self):
         self.prepare(cluster={})
@@ -349,7 +361,7 @@ class Lost(StartTest):
             with self.subTest((cluster, sync, synchronous)):
                 self.prepare(cluster=cluster)
                 self.api.put(self.sync_path, annotations=sync)
-                self.program.config["bootstrap"]["dcs"]["synchronous_mode"] = synchronous
+                self.pgk.instance().config["bootstrap"]["dcs"]["synchronous_mode"] = synchronous
                 self.assertEqual(self.program.is_known(), known)
 
     def test_the_end_of_the_wal(self):

@@ -1,6 +1,7 @@
 """run_patroni.py: when a refused attempt to take the lease is tried once more."""
 
 import importlib
+import io
 import sys
 import types
 import unittest
@@ -39,7 +40,8 @@ class RunPatroni(unittest.TestCase):
         }
         with mock.patch.dict(sys.modules, modules):
             sys.modules.pop("run_patroni", None)
-            importlib.import_module("run_patroni")
+            self.program = importlib.import_module("run_patroni")
+        self.program.correct(Kubernetes)
         self.patroni = Kubernetes()
         self.patroni._api = types.SimpleNamespace(read_namespaced_kind=read)
         self.patroni._kinds = types.SimpleNamespace(set=self.cached.__setitem__)
@@ -65,6 +67,15 @@ class RunPatroni(unittest.TestCase):
 
         self.after_read = change
         self.assertFalse(self.patroni.attempt_to_acquire_leader())
+
+    def test_another_patroni_runs_as_it_is(self):
+        class Other:
+            pass
+
+        with mock.patch("sys.stderr", io.StringIO()) as said:
+            self.program.correct(Other)
+        self.assertEqual(len(said.getvalue().splitlines()), 1)
+        self.assertFalse(hasattr(Other, "attempt_to_acquire_leader"))
 
     def test_an_api_that_does_not_answer(self):
         def away(path, namespace):

@@ -1,10 +1,9 @@
-"""start.py: what a member with an archive begins with. The restore itself is tried with a real pgBackRest."""
+"""start.py: what a member with an archive begins with. (test_restore.py: the restore.)"""
 
 import sys
 import types
 from unittest import main
 
-from fakes import PATRONI
 from test_first_start import KNOWN, StartTest, Waits
 
 SYSTEM = KNOWN["initialize"]
@@ -20,12 +19,11 @@ class ArchiveTest(StartTest):
         self.program.write_repositories = lambda: None
         self.program.MANIFEST = str(self.folder / "volume/data/backup.manifest")
         self.program.archive = lambda: {"restore": None}
-        self.program.mounted_config = lambda: PATRONI
         self.repositories = []
         self.surveys = 0
         self.restored = []
         self.program.survey = self.survey
-        self.program.restore = self.restore
+        self.real_restore, self.program.restore = self.program.restore, self.restore
         self.program = types.SimpleNamespace(main=self.program.main, start=self.program)
         return self.program
 

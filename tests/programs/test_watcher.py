@@ -23,6 +23,8 @@ NO_PLACE = {
 class WatcherTest(ProgramTest):
     """Seen from db-1: db-0 is the primary, db-1 its synchronous standby, db-2 another replica."""
 
+    watched = True  # the lease is, too
+
     def setUp(self):
         self.load("watcher", "db-1")
         for ordinal in range(3):
@@ -32,14 +34,17 @@ class WatcherTest(ProgramTest):
         self.api.put(self.sync_path, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
         self.api.put(self.config_path, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20, "synchronous_mode": True})})
         self.refusing = set()  # ports of the own member
-        self.program.refuses = lambda port: port in self.refusing
+        self.knocked = set()
+        self.program.refuses = lambda port: self.knocked.add(port) or port in self.refusing
         # No probers: each test says who is heard of.
         self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
         self.silent = {"db-0"}
         self.unheard = set()  # nobody knows yet whether they answer
+        self.silence = 60  # seconds, of who is silent
         self.agreeing = {"db-2"}
-        self.refused = None
-        self.program.agrees = lambda member, suspect: member.name in self.agreeing
+        self.asked_for = set()  # paths
+        self.refused = self.told = None
+        self.program.agrees = lambda member, suspect, path: self.asked_for.add(path) or member.name in self.agreeing
         self.list_pods()
 
     def list_pods(self):
@@ -54,15 +59,23 @@ class WatcherTest(ProgramTest):
         end = self.clock.now + seconds
         while self.clock.now < end:
             in_between()
+            self.watch_the_lease()
             for name, member in self.program.members.others.items():
-                member.heard = self.clock.now - (60 if name in self.silent else 0)
+                member.heard = self.clock.now - (self.silence if name in self.silent else 0)
                 member.began = member.heard - (0 if name in self.unheard else 60)
                 member.looked = dict.fromkeys(self.program.PORTS, self.clock.now)
+                member.tried = member.looked
             try:
                 self.program.look()
             except OSError as error:
                 self.refused = getattr(error, "status", error)
             self.clock.sleep(each)
+
+    def watch_the_lease(self):
+        item = self.api.objects.get(self.leader_path)
+        if self.watched and item and item["metadata"]["resourceVersion"] != self.told:
+            self.told = item["metadata"]["resourceVersion"]
+            self.program.lease.changed("MODIFIED", json.loads(json.dumps(item)))
 
     def renew(self):
         self.api.patch(self.leader_path, {"annotations": {"renewTime": str(self.clock.now)}})
@@ -102,10 +115,52 @@ class Lease(WatcherTest):
 
     def test_sync_is_touched_first_and_keeps_what_it_says(self):
         self.look(4)
-        self.assertEqual(self.written()[:2], [self.sync_path, self.leader_path])
+        self.assertEqual(self.written()[:3], [self.sync_path, "pods/db-0", self.leader_path])
         touched = self.api.annotations(self.sync_path)
         self.assertTrue(touched.pop("pgk/lease-taken").startswith("db-0 by db-1"))
         self.assertEqual(touched, {"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
+
+    def test_the_election_does_not_ask_the_silent_primary(self):
+        self.api.patch("pods/db-0", {"annotations": {"status": '{"api_url": "http://10.0.0.1:8008/patroni"}', "other": "stays"}})
+        self.look(4)
+        self.assertEqual(self.api.annotations("pods/db-0"), {"other": "stays"})
+
+    def former_address(self, address, written):
+        """What is left of what Patroni wrote on a pod with this address."""
+        self.api.patch("pods/db-2", {"annotations": {"status": written, "other": "stays"}})
+        self.api.objects["pods/db-2"]["status"] = {"podIP": address} if address else {}
+        self.list_pods()
+        self.silent = set()
+        self.look(0.4)
+        return self.api.annotations("pods/db-2")
+
+    def test_the_address_of_the_pod_before_is_taken(self):
+        for address, own in (None, None), ("10.0.0.12", "10.0.0.12"), ("fd00::12", "[fd00::12]"):
+            for written in filter(None, (own, "10.0.0.1", "[fd00::1]")):
+                status = f'{{"conn_url":"postgres://{written}:5432/postgres","state":"running"}}'
+                with self.subTest(address=address, written=written):
+                    kept = {"status": status} if written == own else {}
+                    self.assertEqual(self.former_address(address, status), {"other": "stays", **kept})
+
+    def test_what_has_no_address_stays(self):
+        for written in "", "{}", '{"state":"stopped"}':
+            with self.subTest(written):
+                self.assertEqual(self.former_address("10.0.0.2", written), {"status": written, "other": "stays"})
+
+    def test_an_address_that_is_written_meanwhile_stays(self):
+        new = {"status": '{"conn_url":"postgres://10.0.0.2:5432/postgres"}'}
+        self.api.before["PATCH", "pods/db-2"] = lambda: None  # that of the test itself
+        self.api.patch("pods/db-2", {"annotations": {"status": '{"conn_url":"postgres://10.0.0.9:5432/postgres"}'}})
+        self.list_pods()
+        self.api.before["PATCH", "pods/db-2"] = lambda: self.api.patch("pods/db-2", {"annotations": new})
+        self.look(0.4)
+        self.assertEqual((self.api.annotations("pods/db-2"), self.refused), (new, None))
+
+    def test_a_pod_that_is_gone_holds_up_nothing(self):
+        self.look(2.9)
+        self.api.before["PATCH", "pods/db-0"] = lambda: self.api.objects.pop("pods/db-0")
+        self.look(0.9)
+        self.assertIsNone(self.leader())
 
     def test_a_writer_with_the_former_version_of_sync_is_refused_afterwards(self):
         former = self.api.get(self.sync_path)["metadata"]["resourceVersion"]
@@ -241,7 +296,8 @@ class Lease(WatcherTest):
         self.assert_not_taken(2.5)
 
     def test_not_if_the_api_goes_away_at_any_step(self):
-        for step in ("GET", self.leader_path), ("GET", self.sync_path), ("PATCH", self.sync_path), ("PATCH", self.leader_path):
+        steps = ("GET", self.leader_path), ("GET", self.sync_path), ("PATCH", self.sync_path), ("PATCH", "pods/db-0"), ("PATCH", self.leader_path)
+        for step in steps:
             with self.subTest(step):
                 self.setUp()
                 self.look(2.9)
@@ -277,6 +333,11 @@ class Lease(WatcherTest):
         self.assertEqual(body["metadata"]["annotations"], {"leader": None})
         self.assertEqual(body.get("subsets"), [] if self.use_endpoints else None)
 
+    def test_nothing_is_asked_while_all_is_well(self):
+        self.silent = set()
+        self.look(60, in_between=self.renew)
+        self.assertEqual(self.api.calls, [])
+
     def test_not_from_a_later_holder_who_is_heard(self):
         self.look(2.9)
         self.api.patch(self.leader_path, {"annotations": {"leader": "db-2"}})
@@ -299,13 +360,18 @@ class OwnLease(WatcherTest):
         self.assertEqual(self.leader(), "db-1")
         self.look(0.8)
         self.assertIsNone(self.leader())
-        self.assertEqual(self.written(), [self.sync_path, self.leader_path])
+        self.assertEqual(self.written(), [self.sync_path, "pods/db-1", self.leader_path])
 
     def test_it_is_kept_if_one_of_them_lives(self):
         for port in 5432, 8008:
             self.refusing = {port}
             self.look(8)
         self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_postgresql_is_not_asked_while_patroni_is_there(self):
+        self.refusing = set()
+        self.look(8)
+        self.assertEqual(self.knocked, {8008})
 
     def test_it_is_kept_if_they_refuse_for_a_moment(self):
         self.look(0.7)
@@ -376,6 +442,64 @@ class LeaseByEndpoints(Lease):
     use_endpoints = True
 
 
+class LeaseByLooks(Lease):
+    """The watch of it tells nothing."""
+
+    watched = False
+
+
+class LeaseByWatch(WatcherTest):
+    """What was known of it when the silence began."""
+
+    def silence_after(self, seconds):
+        """Returns how long it took from then on until the lease was taken."""
+        self.silent = set()
+        self.watch_the_lease()
+        self.look(seconds)
+        self.silent, began = {"db-0"}, self.clock.now
+        while self.leader():
+            self.look(0.2, each=0.2)
+        return self.clock.now - began
+
+    def test_its_age_begins_with_the_renewal_that_the_watch_told_of(self):
+        self.assertAlmostEqual(self.silence_after(1.9), 1.2)
+
+    def test_its_age_is_not_known_when_nothing_was_told_for_too_long(self):
+        self.assertAlmostEqual(self.silence_after(6), 3.2)
+
+    def test_its_age_is_not_known_when_the_watch_has_missed_a_renewal(self):
+        self.watch_the_lease()
+        self.watched = False
+        self.renew()
+        self.assertAlmostEqual(self.silence_after(2), 3.2)
+
+    def test_its_age_is_not_known_when_the_looks_are_too_rare(self):
+        self.look(30, each=2.5)
+        self.assertEqual(self.leader(), "db-0")
+
+    def test_a_watch_that_is_behind_does_not_count(self):
+        former = self.api.get(self.leader_path)
+        self.renew()
+
+        def late():
+            self.program.lease.changed("MODIFIED", former)
+
+        self.watched = False
+        self.look(0.4)
+        self.look(2.5, in_between=late)
+        self.assertEqual(self.leader(), "db-0")
+        self.look(1, in_between=late)
+        self.assertIsNone(self.leader())
+
+    def test_a_lease_that_was_deleted_is_nobodys(self):
+        self.watch_the_lease()
+        for change, item in ("LISTED", None), ("ENDED", None):
+            self.program.lease.changed(change, item)
+            self.assertEqual(self.program.lease.leader, "db-0")
+        self.program.lease.changed("DELETED", self.api.get(self.leader_path))
+        self.assertIsNone(self.program.lease.leader)
+
+
 class OwnLeaseByEndpoints(OwnLease):
     use_endpoints = True
 
@@ -390,6 +514,23 @@ class Label(WatcherTest):
         self.look(0.4)
         self.assertIsNone(self.role("db-2"))
         self.assertEqual((self.role("db-0"), self.leader()), ("primary", "db-0"))
+
+    def test_a_replica_loses_it_sooner_than_a_leader_its_lease(self):
+        self.silence = 1.5
+        self.look(30)
+        self.assertEqual(self.written(), [])
+        self.silence = 1.7
+        self.look(0.4)
+        self.assertIsNone(self.role("db-2"))
+        self.assertEqual(self.asked_for, {"/unserved"})
+
+        self.silent, self.agreeing, self.silence = {"db-0"}, {"db-2"}, 2.9
+        self.list_pods()
+        self.look(30)
+        self.assertEqual((self.written(), self.leader()), ([], "db-0"))
+        self.silence = 3.1
+        self.look(0.4)
+        self.assertEqual((self.leader(), self.asked_for), (None, {"/unserved", "/"}))
 
     def test_only_with_agreement(self):
         self.agreeing = set()
@@ -441,7 +582,7 @@ class Label(WatcherTest):
 
     def test_a_silent_primary_whose_lease_was_taken_loses_it(self):
         self.silent, self.agreeing = {"db-0"}, {"db-2"}
-        self.look(5)
+        self.look(5, in_between=self.list_pods)
         self.assertIsNone(self.role("db-0"))
 
 
@@ -458,6 +599,10 @@ class Volume(WatcherTest):
         self.api.put(self.claim)
         self.deleted(GONE)
         self.new_pod(NO_PLACE)
+        self.elsewhere, self.program.ELSEWHERE = self.program.ELSEWHERE, 0
+        self.said = []
+        self.program.say = lambda subject, message: message and self.said.append(message)
+        self.program.log = self.said.append
 
     def deleted(self, condition):
         pod = self.api.get("pods/db-2")
@@ -502,6 +647,7 @@ class Volume(WatcherTest):
             {**NO_PLACE, "message": "0/3 nodes are available: 3 Insufficient cpu."},
             {**NO_PLACE, "message": "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."},
             {**NO_PLACE, "reason": "SchedulingGated"},
+            {**NO_PLACE, "message": "1 node(s) exceed max volume count, 2 node(s) didn't match Pod's node affinity/selector."},
             {"type": "PodScheduled", "status": "True"},
             None,
         ):
@@ -518,6 +664,35 @@ class Volume(WatcherTest):
                 self.assert_not_replaced()
                 self.new_pod(NO_PLACE)
                 self.assert_not_replaced()
+
+    def test_only_after_a_while_in_which_a_machine_that_has_it_may_come(self):
+        self.program.ELSEWHERE = self.elsewhere
+        self.assert_not_replaced(59)
+        self.look(2)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
+
+    def test_that_while_begins_again_when_a_machine_has_come(self):
+        self.program.ELSEWHERE = self.elsewhere
+        self.assert_not_replaced(40)
+        self.new_pod({"type": "PodScheduled", "status": "True"})
+        self.assert_not_replaced(1)
+        self.new_pod(NO_PLACE)
+        self.assert_not_replaced(59)
+
+    def test_both_words_of_the_scheduler(self):
+        old = {**NO_PLACE, "message": "0/3 nodes are available: 2 node(s) had volume node affinity conflict, 1 Insufficient cpu."}
+        self.new_pod(old)
+        self.look(0.4)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
+
+    def test_a_human_is_called_while_nobody_else_has_the_data(self):
+        self.silent, self.agreeing = {"db-0"}, set()
+        self.assert_not_replaced()
+        self.assertIn("WAITING FOR A HUMAN: the machine of db-2 was deleted", self.said[-1])
+        self.assertIn("kubectl delete pvc data-db-2", self.said[-1])
+        self.silent = set()
+        self.look(0.4)
+        self.assertEqual(self.written(), [self.claim, "pods/db-2"])
 
     def test_only_by_the_primary(self):
         self.leads(leader="db-0", renewTime="1")
@@ -543,7 +718,7 @@ class Volume(WatcherTest):
         self.assert_not_replaced()
 
     def test_not_while_the_lease_cannot_be_read(self):
-        self.program.lease.look()
+        self.program.lease.look(True)
         self.api.calls.clear()
         self.the_lease_cannot_be_read()
         self.assert_not_replaced()
@@ -581,6 +756,7 @@ class Volume(WatcherTest):
         self.clock.now += 1801
         self.assert_not_replaced()
         self.assertEqual(self.program.members.collected, {})
+        self.assertEqual(len([line for line in self.said if "kubectl delete pvc data-db-2" in line]), 1)
 
     def test_not_if_the_claim_is_another_one_by_now(self):
         self.api.before["DELETE", self.claim] = lambda: self.api.put(self.claim)
@@ -612,16 +788,8 @@ class Volume(WatcherTest):
         self.assertIn("db-2", self.program.members.collected)
 
     def follow(self, changes):
-        class End(BaseException):
-            pass
-
-        def watch(_path):
-            yield from changes
-            raise End
-
-        self.program.Api = lambda: types.SimpleNamespace(watch=watch)
-        with self.assertRaises(End):
-            self.program.members.follow()
+        for change in changes:
+            self.program.members.changed(*change)
 
 
 class Pods(WatcherTest):
@@ -638,9 +806,10 @@ class Pods(WatcherTest):
                 raise End
             yield from streams.pop(0)()
 
-        self.program.Api = lambda: types.SimpleNamespace(watch=watch)
+        self.pgk.Api = lambda: types.SimpleNamespace(watch=watch)
+        self.pgk.time = self.clock
         with self.assertRaises(End):
-            self.program.members.follow()
+            self.program.follow("watch the members", "pods", self.program.members.changed)
 
     def pod(self, name, address):
         return {"metadata": {"name": name, "uid": address}, "status": {"podIP": address} if address else {}}
@@ -724,7 +893,8 @@ class Looks(ProgramTest):
         self.load("watcher", "db-1")
         nothing = types.SimpleNamespace(start=lambda: None, serve_forever=None)
         self.program.threading = types.SimpleNamespace(Thread=lambda **_: nothing)
-        self.program.Door = lambda *_: nothing
+        self.program.Door = mock.Mock(return_value=nothing, address_family=socket.AF_INET)
+        self.program.socket = mock.Mock()
         self.program.signal = types.SimpleNamespace(signal=lambda *_: None, SIGTERM=15)
         errors = [self.pgk.ApiError(409, ""), self.pgk.ApiError(403, ""), OSError(), ValueError(), KeyError(), TypeError()]
 
@@ -737,18 +907,10 @@ class Looks(ProgramTest):
 
 
 class Silence(ProgramTest):
-    """With real connections, and times that are short."""
+    """With real connections."""
 
     def setUp(self):
         self.load("watcher", "db-1")
-        self.program.time = time
-        self.program.SILENCE, self.program.ATTEMPT, self.program.PAUSE = 1, 0.1, 0.05
-
-    def watch(self, *ports):
-        self.program.PORTS = ports
-        member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "127.0.0.1"}})
-        self.addCleanup(setattr, member, "left", True)
-        return member
 
     def socket(self):
         sock = socket.socket()
@@ -773,43 +935,42 @@ class Silence(ProgramTest):
             self.addCleanup(filler.close)
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        time.sleep(0.05)
         return port
 
-    def test_who_does_not_answer_is_silent_but_not_at_once(self):
-        member = self.watch(self.hanging(), self.hanging())
-        self.assertFalse(member.silent())
-        time.sleep(0.3)
-        self.assertFalse(member.silent())
-        end = time.monotonic() + 10
-        while not member.silent():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.05)
+    def test_what_a_port_says(self):
+        for port, seconds, answer in (self.answering, 10, True), (self.refusing, 10, False), (self.hanging, 0.1, None):
+            with self.subTest(port.__name__):
+                number, self.program.ATTEMPT = port(), seconds
+                self.assertIs(self.program.knock("127.0.0.1", number, seconds), answer)
+                self.assertIs(self.program.refuses(number), answer is False)
 
-    def test_who_answers_on_one_port_is_not_silent(self):
-        for answering in self.answering, self.refusing:
-            with self.subTest(answering.__name__):
-                member = self.watch(self.hanging(), answering())
-                for _ in range(15):
-                    time.sleep(0.1)
-                    self.assertFalse(member.silent())
+    def test_each_port_is_tried_until_the_member_is_gone(self):
+        tried = {port: threading.Event() for port in self.program.PORTS}
+        self.program.time = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: time.sleep(0.01))
+        self.program.knock = lambda address, port, seconds: tried[port].set()
+        probers = []
 
-    def test_who_is_gone_is_no_longer_tried(self):
-        member = self.watch(self.refusing(), self.refusing())
-        member.left = True
-        time.sleep(0.3)
-        heard = member.heard
-        time.sleep(0.2)
-        self.assertEqual(member.heard, heard)
+        def thread(**arguments):
+            probers.append(threading.Thread(**arguments))
+            return probers[-1]
 
-    def test_what_the_own_ports_say(self):
-        for port, refuses in (self.answering(), False), (self.refusing(), True), (self.hanging(), False):
-            self.assertEqual(self.program.refuses(port), refuses)
+        self.program.threading = types.SimpleNamespace(Thread=thread)
+        member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "127.0.0.1"}})
+        try:
+            for _ in range(2):
+                for event in tried.values():
+                    self.assertTrue(event.wait(10))
+                    event.clear()
+        finally:
+            member.left = True
+        for prober in probers:
+            prober.join(10)
+            self.assertFalse(prober.is_alive())
 
     def test_the_watchers_tell_each_other(self):
         program = self.program
-        suspect, well = (types.SimpleNamespace(address=address, silent=lambda silent=silent: silent)
-                         for address, silent in (("10.0.0.0", True), ("10.0.0.2", False)))
+        suspect, well = (types.SimpleNamespace(address=address, silent=lambda seconds, since=since: seconds <= since)
+                         for address, since in (("10.0.0.0", 2), ("10.0.0.2", 1)))
         program.members.others = {"db-0": suspect, "db-2": well}
         with mock.patch("socket.getfqdn", side_effect=AssertionError("the DNS may be away")):
             door = program.Door(("127.0.0.1", 0), program.Answer)
@@ -817,12 +978,13 @@ class Silence(ProgramTest):
         program.PORT = door.server_address[1]
         asked = types.SimpleNamespace(address="127.0.0.1")
         try:
-            self.assertTrue(program.agrees(asked, suspect))
-            self.assertFalse(program.agrees(asked, well))
+            self.assertTrue(program.agrees(asked, suspect, "/unserved"))
+            self.assertFalse(program.agrees(asked, suspect, "/"))
+            self.assertFalse(program.agrees(asked, well, "/unserved"))
         finally:
             door.shutdown()
             door.server_close()
-        self.assertFalse(program.agrees(asked, suspect), "who does not answer does not agree")
+        self.assertFalse(program.agrees(asked, suspect, "/unserved"), "who does not answer does not agree")
 
     def test_nonsense_is_no_agreement(self):
         listener = socket.create_server(("127.0.0.1", 0))
@@ -839,8 +1001,68 @@ class Silence(ProgramTest):
             thread = threading.Thread(target=give)
             thread.start()
             with self.subTest(answer):
-                self.assertFalse(self.program.agrees(suspect, suspect))
+                self.assertFalse(self.program.agrees(suspect, suspect, "/"))
             thread.join()
+
+
+class Pings(ProgramTest):
+    """db-1 pings db-0 and db-2."""
+
+    def setUp(self):
+        self.load("watcher", "db-1")
+        self.sent = []
+        self.program.members.others = {
+            f"db-{n}": types.SimpleNamespace(address=f"10.0.0.{n}", heard=0) for n in (0, 2)}
+
+    def ping(self, *arrivals, refused=()):
+        """Each of `arrivals` after so many seconds."""
+        class End(BaseException):
+            pass
+
+        arrivals = list(arrivals)
+
+        def receive(_size):
+            if not arrivals:
+                raise End
+            seconds, word, sender = arrivals[0]
+            if seconds > self.timeout:
+                arrivals[0] = seconds - self.timeout, word, sender
+                self.clock.now += self.timeout
+                raise TimeoutError
+            self.clock.now += seconds
+            arrivals.pop(0)
+            return word, (sender, 8010, 0, 0)
+
+        def send(word, where):
+            if where[0] in refused:
+                raise OSError(101, "Network is unreachable")
+            self.sent.append((round(self.clock.now - 1000, 1), word, *where))
+
+        post = types.SimpleNamespace(recvfrom=receive, sendto=send, settimeout=lambda seconds: setattr(self, "timeout", seconds))
+        with self.assertRaises(End):
+            self.program.ping(post)
+
+    def heard(self):
+        return {name: round(one.heard - 1000, 1) for name, one in self.program.members.others.items() if one.heard}
+
+    def test_each_member_is_pinged_again_and_again_whatever_arrives(self):
+        self.ping(*[(0.1, b"", "10.0.0.2")] * 10)
+        self.assertEqual(self.sent, [(when, self.program.PING, f"10.0.0.{n}", 8010) for when in (0, 0.4, 0.8) for n in (0, 2)])
+
+    def test_who_answers_is_heard(self):
+        self.ping((0.1, self.program.PONG, "10.0.0.2"), (1, self.program.PONG, "10.0.0.2"))
+        self.assertEqual(self.heard(), {"db-2": 1.1})
+
+    def test_who_pings_is_answered_but_not_heard(self):
+        self.ping((0.1, self.program.PING, "10.0.0.2"), (0.1, b"anything", "10.0.0.0"), (0.1, self.program.PONG, "10.0.0.7"))
+        self.assertIn((0.1, self.program.PONG, "10.0.0.2", 8010), self.sent)
+        self.assertEqual(len(self.sent), 3)
+        self.assertEqual(self.heard(), {})
+
+    def test_a_member_that_cannot_be_reached_holds_up_no_other(self):
+        self.ping((1, self.program.PING, "10.0.0.0"), (0.1, self.program.PONG, "10.0.0.2"), refused={"10.0.0.0"})
+        self.assertEqual({address for _, _, address, _ in self.sent}, {"10.0.0.2"})
+        self.assertEqual(self.heard(), {"db-2": 1.1})
 
 
 class Starved(ProgramTest):
@@ -852,7 +1074,7 @@ class Starved(ProgramTest):
         self.member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "10.0.0.0"}})
 
     def attempts(self, *seconds):
-        """Lets one prober try as often, without success; each attempt takes so long."""
+        """Lets one prober try as often, without success; each attempt takes so long. No ping is answered."""
         left = list(seconds)
 
         def connect(address, timeout):
@@ -861,17 +1083,74 @@ class Starved(ProgramTest):
             self.member.left = not left
             raise TimeoutError
 
-        self.program.socket = types.SimpleNamespace(create_connection=connect)
+        self.pgk.socket = types.SimpleNamespace(create_connection=connect)
         self.clock.on_sleep = self.other_prober
         self.program.Member.listen(self.member, 5432)
 
     def other_prober(self):
         """The one that tries 8008 has just looked, too, and heard nothing."""
-        self.member.looked[8008] = self.clock.now
+        self.member.looked[8008] = self.member.tried[8008] = self.clock.now
 
     def test_it_has_heard_silence_if_it_looked_in_time(self):
         self.attempts(0.8, 0.8, 0.8)
         self.assertTrue(self.member.silent())
+
+    def test_a_replica_is_silent_after_one_attempt(self):
+        self.assertFalse(self.member.silent(self.program.UNSERVED))
+        self.attempts(0.8)
+        self.assertTrue(self.member.silent(self.program.UNSERVED))
+        self.assertFalse(self.member.silent())
+
+    def test_no_attempt_is_no_silence(self):
+        for port in self.program.PORTS:
+            self.member.looked = dict.fromkeys(self.program.PORTS, self.clock.now + 2)
+            self.clock.now += 2
+            self.assertFalse(self.member.silent(self.program.UNSERVED))
+            self.member.tried[port] = self.clock.now
+        self.assertTrue(self.member.silent(self.program.UNSERVED))
+
+    def test_silence_takes_a_while(self):
+        self.attempts(0.8)
+        self.assertFalse(self.member.silent())
+
+    def test_who_answers_on_one_port_is_not_silent(self):
+        sleeps = []
+
+        def answers():
+            self.member.looked[8008] = self.clock.now
+            sleeps.append(self.member.silent())
+            if len(sleeps) % 2 == 0:
+                self.member.heard = self.clock.now
+
+        self.other_prober = answers
+        self.attempts(*[0.8] * 10)
+        self.assertEqual(set(sleeps), {False})
+
+    def test_who_answers_pings_is_not_asked(self):
+        slept = []
+
+        def pong():
+            self.member.heard = self.member.looked[8008] = self.clock.now
+            slept.append(self.clock.now)
+            self.member.left = len(slept) == 50
+
+        self.other_prober = pong
+        self.clock.on_sleep = pong
+        self.program.knock = mock.Mock()
+        self.member.listen(5432)
+        self.program.knock.assert_not_called()
+
+    def test_not_to_have_tried_is_not_silence(self):
+        """The last time that a prober could rest is too long ago when the silence is long enough."""
+        self.program.knock = mock.Mock(return_value=None)
+        while not self.program.knock.called:
+            looked = dict(self.member.looked)
+            self.clock.on_sleep = lambda: setattr(self.member, "left", True)
+            self.member.left = False
+            self.member.listen(5432)
+        self.member.looked = dict.fromkeys(self.program.PORTS, looked[5432])
+        self.clock.now = self.member.heard + self.program.SILENCE
+        self.assertFalse(self.member.silent())
 
     def test_it_has_not_heard_silence_if_it_did_not_look(self):
         self.attempts(0.8, 0.8, 30)
@@ -884,7 +1163,7 @@ class Starved(ProgramTest):
             raise OSError(113, "No route to host")
 
         self.clock.on_sleep = self.other_prober
-        self.program.socket = types.SimpleNamespace(create_connection=unreachable)
+        self.pgk.socket = types.SimpleNamespace(create_connection=unreachable)
         self.program.Member.listen(self.member, 5432)
         self.assertTrue(self.member.silent())
 
@@ -919,7 +1198,7 @@ class Starved(ProgramTest):
                     return types.SimpleNamespace(close=lambda: None)
 
                 self.clock.on_sleep = self.other_prober
-                self.program.socket = types.SimpleNamespace(create_connection=connect)
+                self.pgk.socket = types.SimpleNamespace(create_connection=connect)
                 self.member.listen(5432)
                 self.assertTrue(self.member.well())
                 self.member.left = False

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 use time::Date;
 use time::macros::format_description;
 
-use super::{any_case, check, choice_schema, seconds, shown};
+use super::{any_case, check, choice_schema, seconds};
+use crate::error::shown;
 
 /// The pattern of a host's name.
 macro_rules! host {
@@ -40,7 +41,7 @@ impl Repos {
         let once = |kind: &RepoKind| kinds.iter().filter(|other| *other == kind).count() == 1;
         check(
             (1..=4).contains(&kinds.len()) && kinds.iter().all(once),
-            "there are 1 to 4 repositories, each of another kind",
+            "there are 1 to 4 repositories, each of a different kind",
         )?;
         Ok(Self(kinds))
     }
@@ -78,6 +79,8 @@ impl<'de> Deserialize<'de> for Repos {
         deserializer.deserialize_any(Visitor)
     }
 }
+
+one_setting!(Repos);
 
 impl JsonSchema for Repos {
     fn schema_name() -> Cow<'static, str> {
@@ -266,8 +269,7 @@ checked_text!(
     "a backup set is a label that `pgbackrest info` shows, such as `20261124-100000F`"
 );
 
-const MOMENT_RULE: &str =
-    "a point in time is a day of the calendar, a time and a zone, such as `2026-11-24 10:00:00+01`";
+const MOMENT_RULE: &str = "a point in time is a day of the calendar, a time and a zone, such as `2026-11-24 10:00:00+01` (with a space and a number: no `T`, and `+00` for `Z` or UTC)";
 const RESTORE_POINT_RULE: &str =
     "a restore point's name has 1 to 63 bytes, no control characters, and no space around it";
 
@@ -276,8 +278,6 @@ const RESTORE_POINT_RULE: &str =
 pub struct Port(u16);
 
 impl Port {
-    /// That of SSH.
-    pub const SSH: Self = Self(22);
     /// That of HTTPS.
     pub const HTTPS: Self = Self(443);
 
@@ -350,7 +350,7 @@ const DAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 impl FromStr for Schedule {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() || text == "none" {
+        if text == "none" {
             return Ok(Self(None));
         }
         if NAMED.contains(&text) {
@@ -368,6 +368,28 @@ impl FromStr for Schedule {
         };
         check(fits && text.len() <= LONGEST_SCHEDULE, SCHEDULE_RULE)?;
         Ok(Self(Some(text.to_owned())))
+    }
+}
+
+impl Schedule {
+    /// The days within which it comes again, or more: only which fields are restricted is looked at. `None` if it
+    /// never comes.
+    pub fn comes_within(&self) -> Option<u16> {
+        let text = self.0.as_deref()?;
+        let any = |field: &str| matches!(field, "*" | "?");
+        Some(match text.split_whitespace().collect::<Vec<_>>()[..] {
+            ["@hourly" | "@daily" | "@midnight"] => 1,
+            ["@weekly"] => 7,
+            ["@monthly"] => 31,
+            [_, _, day, month, weekday] => match (any(day), any(month), any(weekday)) {
+                (true, true, true) => 1,
+                (true, true, false) => 7,
+                // From the 31st of a month to that of the next one that has it.
+                (false, true, true) => 62,
+                _ => 366,
+            },
+            _ => 366,
+        })
     }
 }
 
@@ -390,7 +412,7 @@ fn schedule_schema() -> Json {
     json!({
         "type": "string",
         "maxLength": LONGEST_SCHEDULE,
-        "pattern": format!("^( *|none|{}| *{} *)$", NAMED.join("|"), fields.join(" +")),
+        "pattern": format!("^(none|{}| *{} *)$", NAMED.join("|"), fields.join(" +")),
         "patternErrorMessage": SCHEDULE_RULE,
     })
 }
@@ -419,7 +441,8 @@ fn cron(field: &str, lowest: u8, highest: u8, names: &[&str]) -> bool {
 from_scalar!(Schedule, schedule_schema);
 
 /// Up to where a cluster that has lost everything is restored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Target {
     /// To the end of the archive.
     End,
@@ -492,6 +515,8 @@ impl<'de> Deserialize<'de> for Target {
         deserializer.deserialize_any(Visitor)
     }
 }
+
+one_setting!(Target);
 
 impl JsonSchema for Target {
     fn schema_name() -> Cow<'static, str> {
@@ -611,8 +636,10 @@ mod tests {
         );
         fits::<ArchiveTimeout>(&["1s", "60s", "5m", "1h"], &["", "0s", "60", "2h", "-1s", "1.5m", "3601s"]);
         fits_but_for_the_schema::<Schedule>(
-            &["none", "", "0 1 * * 0", "*/15 0-6,22 1 JAN-mar mon", "@daily", "5/10 * ? * *"],
+            &["none", "0 1 * * 0", "*/15 0-6,22 1 JAN-mar mon", "@daily", "5/10 * ? * *"],
             &[
+                "",
+                "  ",
                 "0 1 * *",
                 "0 1 * * 7",
                 "60 1 * * *",
@@ -626,6 +653,21 @@ mod tests {
             ],
             &["6-1 * * * *"],
         );
+        for (schedule, days) in [
+            ("none", None),
+            ("@hourly", Some(1)),
+            ("@weekly", Some(7)),
+            ("@monthly", Some(31)),
+            ("@yearly", Some(366)),
+            ("0 1 * * *", Some(1)),
+            ("*/5 */2  * ? *", Some(1)),
+            ("0 1 * * 1-6", Some(7)),
+            ("0 1 31 * *", Some(62)),
+            ("0 1 1 * 0", Some(366)),
+            ("0 1 * JAN *", Some(366)),
+        ] {
+            assert_eq!(schedule.parse::<Schedule>().unwrap().comes_within(), days, "{schedule}");
+        }
         fits::<TargetTimeline>(&["latest", "current", "3"], &["", "0", "0x3", "newest"]);
         fits::<Port>(&["1", "65535"], &["", "0", "65536", "+1", "x"]);
     }
