@@ -81,15 +81,21 @@ pub(crate) fn eventually<T>(what: &str, limit: Duration, probe: impl FnMut() -> 
     }
 }
 
-/// Waits until `probe` succeeds, not later than `limit`; else its last failure.
+/// Waits until `probe` succeeds, not later than `limit`; else its last failure, and the one before: the end of the
+/// limit ends the program of the last.
 pub(crate) fn within<T>(limit: Duration, mut probe: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     let wait = Wait::begin(limit);
+    let mut before = String::new();
     loop {
         let outcome = probe();
         match outcome {
             Ok(_) if Instant::now() > wait.deadline => return Err("it succeeded, but too late".to_owned()),
-            Err(last) if Instant::now() > wait.deadline => return Err(last),
-            Err(_) => sleep(Duration::from_millis(300)),
+            Err(last) if Instant::now() > wait.deadline && before.is_empty() => return Err(last),
+            Err(last) if Instant::now() > wait.deadline => return Err(format!("{last}\nbefore that: {before}")),
+            Err(last) => {
+                before = last;
+                sleep(Duration::from_millis(300));
+            }
             success => return success,
         }
     }

@@ -305,10 +305,11 @@ impl Instance {
     }
 
     /// Deletes the namespace, once the pods and volumes in it are gone: the namespace's own deletion looks
-    /// only now and then whether something is left, and need not be waited for.
+    /// only now and then whether something is left, and need not be waited for. The limit is for what never ends:
+    /// the kubelet ends a pod late whose containers it is still making.
     fn delete(&self) -> Result<(), String> {
         let slow = "statefulsets,deployments,pods,persistentvolumeclaims";
-        let ended = within(Duration::from_secs(120), || {
+        let ended = within(Duration::from_secs(300), || {
             self.kubectl(&["delete", slow, "--all", "--grace-period=1", "--wait=false"])?;
             let left = self.kubectl(&["get", "pods,persistentvolumeclaims", "--output=name"])?;
             expect(left.is_empty(), format!("these are left: {left}"))
