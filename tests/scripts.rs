@@ -100,7 +100,7 @@ fn the_programs_pass_their_own_tests() {
         return;
     }
     let tests = crate_folder().join("tests/programs");
-    let programs = ["templates/q2", "templates/q3"].map(|folder| crate_folder().join(folder));
+    let programs = ["templates/patroni", "templates/archive"].map(|folder| crate_folder().join(folder));
     let python_path = std::env::join_paths(programs).expect("paths without a colon");
     let output = python(
         Command::new("python3")

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/q2-restore/store.pl");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/store/store.pl");
 
 /// A store in a folder of its own, and its server; both end with the test.
 struct Store {
@@ -345,7 +345,7 @@ fn a_human_may_choose_a_replica_while_there_is_no_base() {
 /// stands for the volume. Whether it succeeded.
 fn with_functions_of(program: &str, until: &str, folder: &Path, script: &str) -> bool {
     let text = |name: &str| {
-        let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/q2-restore/");
+        let templates = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/store/");
         fs::read_to_string(format!("{templates}{name}")).expect("a template")
     };
     let program = text(program);

@@ -58,10 +58,10 @@ pub(super) fn documents(plan: &Plan, archive: bool, only: Option<Which>) -> anyh
     if archive {
         let keys = Archive::of(plan).secret_keys();
         if wanted(Which::Backrest) && !keys.is_empty() {
-            documents.push(document(plan, "q3/secret-backrest.yaml", repository_keys(plan, &keys)?)?);
+            documents.push(document(plan, "archive/secret-backrest.yaml", repository_keys(plan, &keys)?)?);
         }
         if wanted(Which::Tls) {
-            documents.push(document(plan, "q3/secret-backrest-tls.yaml", certificate(plan)?)?);
+            documents.push(document(plan, "archive/secret-backrest-tls.yaml", certificate(plan)?)?);
         }
     }
     if documents.is_empty() {

@@ -7,7 +7,7 @@
 //! | in a template | gives |
 //! |---|---|
 //! | `{{ labels \| tree(4) }}` | a map or list as block YAML, on lines indented by 4 spaces |
-//! | `{{ file("q1/primary.sh") }}` | another template, rendered as its own kind, as a YAML block |
+//! | `{{ file("streaming/primary.sh") }}` | another template, rendered as its own kind, as a YAML block |
 //! | `{% filter indented(4) %}` | what stands in it, 4 spaces further to the right |
 //! | `{{ path \| basename }}` | what stands after the last `/` |
 //! | `{{ checksum() }}` | SHA-256 over the names and SHA-256 of all files that the scenario's `ConfigMaps` hold |

@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn every_template_is_found() {
         assert!(ALL.is_sorted_by(|one, next| one.0 < next.0));
-        assert_eq!(find("q2/tend.py"), Some(include_str!("../../templates/q2/tend.py")));
-        assert!(find("q2/tend").is_none());
+        assert_eq!(find("patroni/tend.py"), Some(include_str!("../../templates/patroni/tend.py")));
+        assert!(find("patroni/tend").is_none());
     }
 }

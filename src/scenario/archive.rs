@@ -15,9 +15,9 @@ const CONFIG: &str = "/etc/pgk/config";
 const KEYS: &str = "/etc/pgk/backrest";
 
 /// The template of the authority that S3's certificate is from.
-pub(super) const S3_CA: &str = "q3/s3-ca.crt";
+pub(super) const S3_CA: &str = "archive/s3-ca.crt";
 /// The template of the SFTP host's keys.
-pub(super) const KNOWN_HOSTS: &str = "q3/known-hosts.txt";
+pub(super) const KNOWN_HOSTS: &str = "archive/known-hosts.txt";
 
 /// The keys of the Secret of pgBackRest's TLS.
 pub const TLS_KEYS: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];

@@ -459,7 +459,7 @@ mod tests {
             let used = |it: &&str| text.contains(&format!("/etc/pgk/scripts/{}", basename(it)));
             scripts().map(|file| file.template).filter(used).collect()
         };
-        let mut found = used_by("q2-restore/statefulset-store.yaml");
+        let mut found = used_by("store/statefulset-store.yaml");
         let mut next = 0;
         while let Some(file) = found.get(next).copied() {
             for used in used_by(file) {
@@ -482,15 +482,15 @@ mod tests {
     #[test]
     fn the_programs_agree_with_what_is_declared() {
         for (program, before, port) in [
-            ("common/tell.sh", "LocalPort => ", PORTS.tell),
-            ("common/first-start.sh", "/dev/tcp/$replicas_service/", PORTS.tell),
-            ("common/follow.sh", "host=$rw_service port=", PORTS.postgresql),
-            ("q2-restore/store.pl", "$ENV{PGK_STORE_PORT} // ", PORTS.store),
-            ("q2/pgk.py", "http.client.HTTPConnection(host, ", PORTS.patroni),
-            ("q2/pgk.py", "[\"postgresql\"][\"connect_address\"] = f\"{host}:", PORTS.postgresql),
-            ("q2/watcher.py", "\nPORT = ", PORTS.watcher),
-            ("q3/repository.py", "knock(host, ", PORTS.backrest),
-            ("q3/fetch-wal.sh", "/dev/tcp/127.0.0.1/", PORTS.patroni),
+            ("streaming/tell.sh", "LocalPort => ", PORTS.tell),
+            ("streaming/first-start.sh", "/dev/tcp/$replicas_service/", PORTS.tell),
+            ("streaming/follow.sh", "host=$rw_service port=", PORTS.postgresql),
+            ("store/store.pl", "$ENV{PGK_STORE_PORT} // ", PORTS.store),
+            ("patroni/pgk.py", "http.client.HTTPConnection(host, ", PORTS.patroni),
+            ("patroni/pgk.py", "[\"postgresql\"][\"connect_address\"] = f\"{host}:", PORTS.postgresql),
+            ("patroni/watcher.py", "\nPORT = ", PORTS.watcher),
+            ("archive/repository.py", "knock(host, ", PORTS.backrest),
+            ("archive/fetch-wal.sh", "/dev/tcp/127.0.0.1/", PORTS.patroni),
         ] {
             assert!(text(program).contains(&format!("{before}{port}")), "{program} has no {before}{port}");
         }

@@ -47,7 +47,7 @@ def rendered(text, tls="encrypted"):
 def render_programs(tls):
     """Puts the programs, as they are rendered with this `tls`, where they are imported from."""
     folder = tempfile.TemporaryDirectory()
-    for path in sorted(path for scenario in ("q2", "q3") for path in (TEMPLATES / scenario).glob("*.py")):
+    for path in sorted(path for kind in ("patroni", "archive") for path in (TEMPLATES / kind).glob("*.py")):
         Path(folder.name, path.name).write_text(rendered(path.read_text(), tls))
     sys.path.insert(0, folder.name)
     return folder

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fakes import certificate, rendered
 
-Q3 = Path(__file__).parents[2] / "templates/q3"
+Q3 = Path(__file__).parents[2] / "templates/archive"
 FILE = "00000001000000000000000A"
 # Repository N answers the word in the file repo-N: has it, has it not (1), an error (any other status), or "sleeps".
 # Without --repo, in the background, a repository that has it is enough, and an error of one is not told.

@@ -305,12 +305,16 @@ impl Instance {
     }
 
     /// Deletes the namespace, once the pods and volumes in it are gone: the namespace's own deletion looks
-    /// only now and then whether something is left, and need not be waited for. The limit is for what never ends:
-    /// the kubelet ends a pod late whose containers it is still making.
+    /// only now and then whether something is left, and need not be waited for. A pod that does not end is deleted by
+    /// force: a kubelet may be late, which is nothing that these tests are about.
     fn delete(&self) -> Result<(), String> {
         let slow = "statefulsets,deployments,pods,persistentvolumeclaims";
+        let begun = Instant::now();
         let ended = within(Duration::from_secs(300), || {
             self.kubectl(&["delete", slow, "--all", "--grace-period=1", "--wait=false"])?;
+            if begun.elapsed() > Duration::from_secs(120) {
+                self.kubectl(&["delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false"])?;
+            }
             let left = self.kubectl(&["get", "pods,persistentvolumeclaims", "--output=name"])?;
             expect(left.is_empty(), format!("these are left: {left}"))
         });

@@ -17,7 +17,7 @@ else
 	bash /etc/pgk/scripts/first-start.sh & wait $!
 fi
 
-{% include "common/apply-roles.sh" %}
+{% include "streaming/apply-roles.sh" %}
 
 # Without the primary there is nothing: where PostgreSQL does not take its configuration, the last one that it
 # took is used. (A replica does not start then, which ends the rollout.)

@@ -114,7 +114,7 @@ set_aside() {
 	fi
 }
 
-{% include "common/apply-roles.sh" %}
+{% include "streaming/apply-roles.sh" %}
 
 # The store holds everything from here on: a commit of this server has been acknowledged by it, so it
 # follows this server's timeline, and nobody else's. Only then do replicas get to see it: a new timeline
