@@ -30,6 +30,12 @@ catalogue version folder:
     python3 src/postgres/catalogue.py {{folder}} >target/catalogue.tsv
     mv target/catalogue.tsv src/postgres/{{version}}.tsv
 
+# ARCHIVE is that of an image, as OCI lays it out, which has Debian's packages postgresql-17 and postgresql-18. It takes root.
+#
+# Does pgk take the parameters, and the values of each, that the servers take?
+servers archive:
+    measure/record.py servers bash measure/servers.sh {{archive}}
+
 # Licences and sources of the dependencies
 deny:
     cargo deny --log-level error check bans licenses sources

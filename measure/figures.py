@@ -262,6 +262,8 @@ def command_of(key):
         return f"just {variant} {rest[0]}"
     if variant == "large":
         return "just large"
+    if variant == "catalogue":
+        return "just servers"
     if variant.startswith("q2-restore"):
         return f"just restore {variant.removeprefix('q2-restore').strip('-GB') or 0}"
     if key.startswith("q1 readers"):
