@@ -102,6 +102,9 @@ class Archive(tend.NoArchive):
         """Whether the archive lacks a WAL file of this number, too."""
         return archive_end()[-16:] == segment[-16:]
 
+    def waits(self) -> bool:
+        return bool(self.backlog)
+
     def adjusted(self, wanted: dict, current: dict) -> dict:
         """As long as WAL waits for the archive, every member keeps it (wal_keep_size), so that
         whoever is primary next can archive it. (A standby may remove what waits, and a rewind

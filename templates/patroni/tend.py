@@ -31,7 +31,7 @@ from pgk import (
 )
 
 PERIOD = 2  # seconds between two looks
-RARELY = 10  # seconds between two looks at who shares the primary's node, and who needs a restart
+RARELY = 6  # seconds between two looks at what changes rarely, and at all while nothing changes
 RELOAD_LIMIT = 30  # seconds that a changed configuration waits for a PostgreSQL that starts
 ASK = 10  # seconds after an answer of Patroni's that it is alive in which it is not asked again
 HANGS = 60  # seconds without an answer after which Patroni is started anew
@@ -107,6 +107,10 @@ class NoArchive:
         """Whether a WAL file that the primary no longer has is nowhere else either. (Its name has
         the newest timeline that there is WAL of here.)"""
         return True
+
+    def waits(self) -> bool:
+        """Whether WAL waits for the archive: `adjusted` is then asked as often as can be."""
+        return False
 
     def say_what_is_missing(self) -> None:
         """All volumes empty, but Patroni's objects speak of a database: a human has to say why."""
@@ -467,7 +471,7 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
         threading.Thread(target=follow, args=elected, daemon=True).start()
     threading.Thread(target=Guard(patroni_pid).run, daemon=True).start()
     copy, condition, refused, down = Copy(archive), Condition("pgk/parameters"), "", ""
-    holds_data, apart, asked = False, True, time.monotonic() - RARELY
+    holds_data, apart, asked, settled = False, True, time.monotonic() - RARELY, False
     written = seen = (mounted(CONFIG), mounted(CREDENTIALS), holds_data, apart)
     passwords, roles_as_of = seen[1], None
     changed = time.monotonic()
@@ -481,6 +485,9 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
         passwords = attempt("read the Secret", lambda: mounted(CREDENTIALS), passwords)
         rendered = attempt("read the configuration", lambda: mounted(CONFIG), seen[0])
         seen = (rendered, passwords, holds_data, apart)
+        if seen == written and settled and not rarely and not archive.waits():
+            changed = time.monotonic()
+            continue  # each question to Patroni is a process's time for TLS
         if seen == written:
             changed = time.monotonic()
         elif time.monotonic() - changed > RELOAD_LIMIT or attempt(
@@ -497,11 +504,15 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
             if rarely or restarted:
                 down = attempt("restart where that is needed", restart_where_needed, down)
             attempt("tell of the parameters", lambda: tell_of_parameters(condition, refused, down))
+            settled = passwords == roles_as_of and not (refused or down or restarted)
         elif primary is not None:
+            settled = own.get("replication_state") == "streaming"
             roles_as_of, refused, down = None, "", ""
             attempt("tell nothing of parameters", lambda: condition.tell(None))
             attempt("see what is missing", archive.say_what_is_missing)
             attempt("look after this copy", lambda: copy.look(own))
+        else:
+            settled = False
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))

@@ -56,7 +56,7 @@ LATE = ATTEMPT + PAUSE + 1  # seconds between two attempts that are too many to 
 # Seconds without an answer after which attempts begin.
 QUIET = SILENCE - LATE
 UNKNOWN = 4.0  # seconds without news of the lease (renewed every 2 s): its age is not known
-DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni refuse every attempt
+DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni do not listen
 ELSEWHERE = 60.0  # seconds for a new machine to come that has the volume of one that was deleted
 PORTS = (8008, 5432)  # who asks for both begins with what is cheaper
 PORT = 8010  # where the watchers ask each other, and answer pings
@@ -76,6 +76,7 @@ class Member:
         self.looked = dict.fromkeys(PORTS, self.heard)
         self.tried = dict.fromkeys(PORTS, self.heard)  # when an attempt last had no answer
         self.left = False  # the pod is gone, or has another address
+        self.doubted = threading.Event()  # pings have had no answer for QUIET
         self.label_taken = 0.0
         for port in PORTS:
             threading.Thread(target=self.listen, args=(port,), daemon=True).start()
@@ -83,20 +84,36 @@ class Member:
     def listen(self, port):
         """Tries to connect while pings have no answer: each attempt costs PostgreSQL a process."""
         while not self.left:
-            quiet = self.quiet()
-            if quiet:
-                answer, now = knock(self.address, port, ATTEMPT), time.monotonic()
-                if answer is not None:
-                    self.heard = now
-                elif now - self.looked[port] > LATE:
-                    self.excused = now  # who was not given the time to look has not heard silence
-                else:
-                    self.tried[port] = now
+            if not self.quiet():
+                self.doubted.wait()
+                time.sleep(max(0.01, self.heard + QUIET - time.monotonic()))
+                continue
+            answer, now = knock(self.address, port, ATTEMPT), time.monotonic()
+            if answer is not None:
+                self.heard = now
+            elif now - self.looked[port] > LATE:
+                self.excused = now  # who was not given the time to look has not heard silence
+            else:
+                self.tried[port] = now
             self.looked[port] = time.monotonic()
-            time.sleep(PAUSE if quiet else max(PAUSE, self.heard + QUIET - time.monotonic()))
+            time.sleep(PAUSE)
 
     def quiet(self):
         return time.monotonic() - self.heard >= QUIET
+
+    def doubt(self):
+        """At each ping: lets the attempts begin when QUIET ends, so that nobody waits by the clock
+        while all is well."""
+        now = time.monotonic()
+        if now - self.heard >= QUIET - PAUSE / 4:
+            self.doubted.set()
+        else:
+            self.doubted.clear()
+            self.looked = dict.fromkeys(PORTS, now)
+
+    def leave(self):
+        self.left = True
+        self.doubted.set()
 
     def silent(self, seconds=SILENCE):
         """Whether it has not answered for so long, though it was asked of late on each port."""
@@ -141,7 +158,7 @@ class Members:
         others = dict(self.others)
         for name, member in self.others.items():
             if seen.get(name) != member.address:
-                others.pop(name).left = True
+                others.pop(name).leave()
         for name in seen.keys() - others.keys():
             others[name] = Member(self.pods[name])
         self.others = others
@@ -165,6 +182,7 @@ def ping(post):
             due = now + PAUSE
             for member in members.others.values():
                 send(post, PING, member.address)
+                member.doubt()
         post.settimeout(due - now)
         try:
             word, (sender, *_) = post.recvfrom(64)
@@ -283,8 +301,19 @@ def take_the_lease(name, witnesses):
     api.call("PATCH", instance().leader, free)
     return True
 
-def refuses(port):
-    return knock(ADDRESS, port, ATTEMPT) is False
+def listening():
+    """The ports at which somebody listens in this pod, whose containers share one network. (Asking
+    Patroni itself would cost it the beginning of a TLS connection each time.)"""
+    ports = set()
+    for family in "tcp", "tcp6":
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{family}") as table:
+            next(table)  # the names of the columns
+            for line in table:  # those that listen come first
+                _, here, _, state, *_ = line.split()
+                if state != "0A":
+                    break
+                ports.add(int(here.rpartition(":")[2], 16))
+    return ports
 
 refused_since = None
 
@@ -292,7 +321,7 @@ def own_member_is_dead():
     """Whether this pod's PostgreSQL and Patroni are both not there, though it has the lease. (One
     of them alone, Patroni or member.sh heals.)"""
     global refused_since
-    if lease.leader != NAME or not all(refuses(port) for port in PORTS):
+    if lease.leader != NAME or listening() & set(PORTS):
         refused_since = None
         return False
     refused_since = refused_since or time.monotonic()

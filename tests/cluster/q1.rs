@@ -121,7 +121,7 @@ fn replica_fell_behind(pg: &Instance) {
     client.fill();
     let replica = pg.replicas().remove(0);
     let holds = |last| pg.sql(&replica, "SELECT max(n) FROM numbers").and_then(|n| expect(n == last, n));
-    let receiver = pg.signal_receiver(&replica, "STOP");
+    let receiver = pg.signal(&replica, "walreceiver", "STOP");
     // At once, while the hung replica still has its connection: it must not hold up a checkpoint.
     pg.write_wal(12);
     client.sql(RW, "INSERT INTO numbers VALUES (101)").expect("a write");
@@ -301,7 +301,7 @@ fn readiness_of_replicas(pg: &Instance) {
         assert!(pg.look_at(other).expect("the other replica").ready, "the other replica is to stay ready");
         seconds(begin.elapsed())
     };
-    let receiver = pg.signal_receiver(replica, "STOP");
+    let receiver = pg.signal(replica, "walreceiver", "STOP");
     let unready = timed(false);
     pg.shell(replica, &format!("kill -CONT {receiver}")).expect("the receiver goes on");
     println!(

@@ -338,9 +338,48 @@ class Tend(ProgramTest):
 
     def test_a_primary_makes_sure_that_the_service_leads_here(self):
         self.own_role = "primary"
-        self.run_it(3)
-        self.assertEqual(self.led, [self.api] * 3)
+        self.run_it(30)
+        self.assertEqual(self.led, [self.api] * 10, "every 6 s")
         self.assertEqual(len(self.roles), 1)
+
+    def asked(self, looks):
+        """How often Patroni is asked in so many looks."""
+        asked, patroni = [], self.program.patroni
+
+        def count(method, path, *arguments, **options):
+            asked.append(path)
+            return patroni(method, path, *arguments, **options)
+
+        self.program.patroni = count
+        try:
+            self.run_it(looks)
+        finally:
+            self.program.patroni = patroni
+        return asked.count("/patroni")
+
+    def test_patroni_is_asked_rarely_while_all_is_well(self):
+        for self.own_role in "replica", "primary":
+            with self.subTest(self.own_role):
+                self.assertLessEqual(self.asked(30), 12)
+
+    def test_patroni_is_asked_each_time_while_something_is_not_as_it_should_be(self):
+        self.own_role = "primary"
+        with self.subTest("PostgreSQL refuses the parameters"):
+            carry_over = self.program.carry_over_parameters
+            self.program.carry_over_parameters = lambda archive: "refused"
+            self.assertGreaterEqual(self.asked(30), 30)
+            self.program.carry_over_parameters = carry_over
+        with self.subTest("WAL waits for the archive"):
+            self.program.NoArchive.waits = lambda self: True
+            self.assertGreaterEqual(self.asked(30), 30)
+            self.program.NoArchive.waits = lambda self: False
+        self.own_role = "replica"
+        with self.subTest("a replica does not stream"):
+            patroni = self.program.patroni
+            self.program.patroni = lambda *arguments, **options: (200, {"role": "replica", "state": "running"})
+            self.program.Copy.look = lambda *_: None
+            self.assertGreaterEqual(self.asked(30), 30)
+            self.program.patroni = patroni
 
     def test_a_database_that_patroni_is_still_making_is_left_alone(self):
         self.own_role = "primary"
@@ -381,15 +420,16 @@ class Tend(ProgramTest):
         self.assertEqual(self.signals(5), [2])
 
     def test_what_is_mounted_anew_reaches_patroni(self):
-        looks = []
+        looks, mounted = [], self.program.mounted
 
-        def look(*_):
+        def look(folder):
             looks.append(1)
-            if len(looks) in (3, 6):
-                self.mount("config" if len(looks) == 3 else "credentials", "second")
+            if len(looks) in (8, 14):
+                self.mount("config" if len(looks) == 8 else "credentials", "second")
+            return mounted(folder)
 
-        self.program.Copy.look = look
-        self.assertEqual(self.signals(9), [2, 8, 14])
+        self.program.mounted = look
+        self.assertEqual(self.signals(9), [2, 6, 14])
 
     def test_patroni_does_not_reload_while_postgresql_starts(self):
         self.own_state = "starting"

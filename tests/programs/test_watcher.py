@@ -34,10 +34,9 @@ class WatcherTest(ProgramTest):
         self.api.put(self.sync_path, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
         self.api.put(self.config_path, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20, "synchronous_mode": True})})
         self.refusing = set()  # ports of the own member
-        self.knocked = set()
-        self.program.refuses = lambda port: self.knocked.add(port) or port in self.refusing
+        self.program.listening = lambda: set(self.program.PORTS) - self.refusing
         # No probers: each test says who is heard of.
-        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
+        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None), Event=threading.Event)
         self.silent = {"db-0"}
         self.unheard = set()  # nobody knows yet whether they answer
         self.silence = 60  # seconds, of who is silent
@@ -367,11 +366,6 @@ class OwnLease(WatcherTest):
             self.refusing = {port}
             self.look(8)
         self.assertEqual((self.leader(), self.written()), ("db-1", []))
-
-    def test_postgresql_is_not_asked_while_patroni_is_there(self):
-        self.refusing = set()
-        self.look(8)
-        self.assertEqual(self.knocked, {8008})
 
     def test_it_is_kept_if_they_refuse_for_a_moment(self):
         self.look(0.7)
@@ -940,9 +934,15 @@ class Silence(ProgramTest):
     def test_what_a_port_says(self):
         for port, seconds, answer in (self.answering, 10, True), (self.refusing, 10, False), (self.hanging, 0.1, None):
             with self.subTest(port.__name__):
-                number, self.program.ATTEMPT = port(), seconds
-                self.assertIs(self.program.knock("127.0.0.1", number, seconds), answer)
-                self.assertIs(self.program.refuses(number), answer is False)
+                self.assertIs(self.program.knock("127.0.0.1", port(), seconds), answer)
+
+    def test_who_listens(self):
+        number = self.answering()
+        self.assertIn(number, self.program.listening())
+        self.assertNotIn(self.refusing(), self.program.listening())
+        connected = socket.create_connection(("127.0.0.1", number))
+        self.addCleanup(connected.close)
+        self.assertNotIn(connected.getsockname()[1], self.program.listening(), "a connection is no listener")
 
     def test_each_port_is_tried_until_the_member_is_gone(self):
         tried = {port: threading.Event() for port in self.program.PORTS}
@@ -954,15 +954,17 @@ class Silence(ProgramTest):
             probers.append(threading.Thread(**arguments))
             return probers[-1]
 
-        self.program.threading = types.SimpleNamespace(Thread=thread)
+        self.program.threading = types.SimpleNamespace(Thread=thread, Event=threading.Event)
         member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "127.0.0.1"}})
         try:
+            self.assertFalse(any(event.wait(1) for event in tried.values()), "pings have answers")
+            member.doubt()
             for _ in range(2):
                 for event in tried.values():
                     self.assertTrue(event.wait(10))
                     event.clear()
         finally:
-            member.left = True
+            member.leave()
         for prober in probers:
             prober.join(10)
             self.assertFalse(prober.is_alive())
@@ -1012,7 +1014,7 @@ class Pings(ProgramTest):
         self.load("watcher", "db-1")
         self.sent = []
         self.program.members.others = {
-            f"db-{n}": types.SimpleNamespace(address=f"10.0.0.{n}", heard=0) for n in (0, 2)}
+            f"db-{n}": types.SimpleNamespace(address=f"10.0.0.{n}", heard=0, doubt=lambda: None) for n in (0, 2)}
 
     def ping(self, *arrivals, refused=()):
         """Each of `arrivals` after so many seconds."""
@@ -1070,8 +1072,11 @@ class Starved(ProgramTest):
 
     def setUp(self):
         self.load("watcher", "db-1")
-        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None))
+        self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None), Event=threading.Event)
         self.member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "10.0.0.0"}})
+        # Pings are sent all the time.
+        nothing = lambda: None
+        self.member.doubted = types.SimpleNamespace(wait=self.member.doubt, set=nothing, clear=nothing)
 
     def attempts(self, *seconds):
         """Lets one prober try as often, without success; each attempt takes so long. No ping is answered."""

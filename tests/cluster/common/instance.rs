@@ -279,11 +279,12 @@ impl Instance {
         self.shell(&self.primary(), &script).expect("the primary writes WAL");
     }
 
-    /// Stops (`STOP`) or continues (`CONT`) the process that receives the replica's WAL; its id.
-    pub(crate) fn signal_receiver(&self, replica: &Pod, signal: &str) -> String {
-        let receiver = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'";
-        let id = self.sql(replica, receiver).expect("the replica answers");
-        assert!(!id.is_empty(), "{} has no walreceiver", replica.name);
+    /// Stops (`STOP`) or continues (`CONT`) the replica's process of this type (`walreceiver` receives its WAL, `startup`
+    /// replays it); its id.
+    pub(crate) fn signal(&self, replica: &Pod, backend_type: &str, signal: &str) -> String {
+        let find = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = '{backend_type}'");
+        let id = self.sql(replica, &find).expect("the replica answers");
+        assert!(!id.is_empty(), "{} has no {backend_type}", replica.name);
         // Bash's own kill: the image has no procps.
         self.shell(replica, &format!("kill -{signal} {id}")).expect("the signal is sent");
         id
