@@ -274,6 +274,12 @@ impl Drill<'_> {
         while !load.has_begun() && Instant::now() < deadline {
             self.pass(load, seen, begin, Duration::from_millis(300)).await?;
         }
+        if !load.has_reached_anybody() {
+            let ports = "pods with the label app.kubernetes.io/name=pgk-drill have to reach the DNS, and port 5432 of \
+                the members: look for a NetworkPolicy that keeps them out";
+            let what = format!("the load has reached no member of `{}` in {BEGUN:?}", self.cluster.name);
+            return Err(Diagnostic::new(what).help(ports).into());
+        }
         self.pass(load, seen, begin, self.settings.warm_up).await?;
         let before = lock(seen).state.as_ref().map(|said| said.state.clone());
         let timeline_before = before.as_ref().map(|state| state.timeline);
