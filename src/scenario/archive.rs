@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Names, PORTS};
-use crate::config::{Plan, Q3};
 use crate::config::types::{
     ArchiveTimeout, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
 };
+use crate::config::{Plan, Q3};
 
 /// Where a pod finds the file in the `ConfigMap` of configuration.
 const CONFIG: &str = "/etc/pgk/config";

@@ -46,7 +46,7 @@ fn pattern() -> String {
     let value = format!("({NAME})?");
     let list = format!(r" *{value}( *, *{value})* *");
     let one = format!(r"(!{key}|{key}( *(==?|!=) *{value}| +(in|notin) *\({list}\))?)");
-    format!(r"^(\*| *{one}( *, *{one})* *)$")
+    format!(r"^( *\* *| *{one}( *, *{one})* *)$")
 }
 
 impl FromStr for Selector {
@@ -56,7 +56,7 @@ impl FromStr for Selector {
         let fits = text.len() <= LONGEST && PATTERN.as_ref().is_some_and(|it| it.is_match(text));
         check(fits, RULE)?;
         let mut selector = Self::default();
-        if text != "*" {
+        if text.trim() != "*" {
             for requirement in requirements(text) {
                 selector.add(requirement)?;
             }
@@ -120,7 +120,10 @@ impl Selector {
 fn label(key: &str) -> Result<&str, String> {
     let key = key.trim();
     let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
-    check(prefix.len() <= LONGEST_PREFIX, "what stands before the `/` of a label has at most 253 characters")?;
+    check(
+        prefix.len() <= LONGEST_PREFIX,
+        "what stands before the `/` of a label has at most 253 characters",
+    )?;
     Ok(key)
 }
 
@@ -207,7 +210,7 @@ impl Peers {
 impl FromStr for Peers {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::of(text.split(';').map(|one| one.trim().parse()).collect::<Result<_, _>>()?)
+        Self::of(text.split(';').map(str::parse).collect::<Result<_, _>>()?)
     }
 }
 
@@ -360,7 +363,8 @@ mod tests {
             ])
         );
         assert_eq!(read("[]").unwrap(), json!([]));
-        for wrong in ["[{}]", "[{pod: app=web}]", "[[app=web]]", "{pods: app=web}", "[{pods: ''}]", "1.5: 2"] {
+        for wrong in ["[{}]", "[{pod: app=web}]", "[[app=web]]", "{pods: app=web}", "[{pods: ''}]", "1.5: 2"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -48,10 +48,7 @@ pub(super) fn services(set: &Set<'_>, findings: &mut Vec<Finding>) {
 
 /// The pods that a Service with this selector leads to, and whether that is sure: some may only get its labels when they
 /// run.
-pub(super) fn behind<'s>(
-    set: &'s Set<'_>,
-    selector: &BTreeMap<String, String>,
-) -> (Vec<&'s Pod<'s>>, bool) {
+pub(super) fn behind<'s>(set: &'s Set<'_>, selector: &BTreeMap<String, String>) -> (Vec<&'s Pod<'s>>, bool) {
     let has_all = |pod: &&Pod<'_>| selector.iter().all(|(key, value)| carries(pod.labels, key, value));
     let of_template: Vec<_> = set.pods.iter().filter(has_all).collect();
     if !of_template.is_empty() {
