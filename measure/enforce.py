@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Enforces the NetworkPolicies of a cluster whose network does not: for the lab, whose pods have a leg
-each to their node, which routes.
+"""Enforces the NetworkPolicies of a cluster whose network does not: for the lab, where each pod has
+a leg to its node, which routes.
 
     measure/enforce.py COMMAND      for as long as it runs, on the cluster of KUBECONFIG
 
-COMMAND runs a program on {node}, such as "lab exec {node}": its words are followed by those of `nft`,
-which has to be there. Once a second, it looks at policies, pods and namespaces, and gives each node the
-rules of its own pods as one nftables table, which drops what no policy lets through. A new pod is so
-open, and unknown to the others' rules, for a second or two. When it is ended by SIGTERM or SIGINT, it
-removes its tables.
+COMMAND runs a program on {node}, such as "lab exec {node}": its words are followed by those of
+`nft`, which has to be there. Once a second, this program looks at policies, pods and namespaces,
+and gives each node the rules of its own pods as one nftables table, which drops what no policy lets
+through. For a second or two, a new pod is open, and the rules of others do not know it. SIGTERM or
+SIGINT ends this program, which removes its tables.
 
-What it enforces: a pod that a policy selects for a direction gets only what some policy for it allows
-(podSelector, namespaceSelector, ipBlock with except, ports by number, range and name, protocols).
-Replies and what belongs to a connection pass, so do a pod's packets to itself. What comes from the node
-itself or goes to it is not routed, and so not looked at. Pods of the host's network are not looked at
-either, and no podSelector stands for them."""
+What it enforces: a pod that a policy selects for a direction gets only what some policy for it
+allows (podSelector, namespaceSelector, ipBlock with except, ports by number, range and name,
+protocols). Replies and what belongs to a connection pass, and so do a pod's packets to itself. What
+comes from the node itself or goes to it is not routed, and so not looked at. Pods of the host's
+network are not looked at either, and no podSelector stands for them."""
 
 import contextlib
 import http.client
@@ -75,8 +75,9 @@ def family(address):
 
 def port_named(pod, name, protocol):
     """The number of the pod's port of this name; None if it has none."""
-    containers = pod["spec"]["containers"] + [
-        one for one in pod["spec"].get("initContainers") or [] if one.get("restartPolicy") == "Always"]
+    sidecars = [one for one in pod["spec"].get("initContainers") or []
+                if one.get("restartPolicy") == "Always"]
+    containers = pod["spec"]["containers"] + sidecars
     for port in (port for one in containers for port in one.get("ports") or []):
         if port.get("name") == name and port.get("protocol", "TCP") == protocol:
             return port["containerPort"]
@@ -142,8 +143,9 @@ class World:
 
     def allowed(self, policy, rule, pod, direction, kind):
         """What nft compares for each way that a rule lets packets of this family through."""
-        side, peers = ("saddr", rule.get("from")) if direction == "Ingress" else ("daddr", rule.get("to"))
-        listener = pod if direction == "Ingress" else None
+        side, peers, listener = "daddr", rule.get("to"), None
+        if direction == "Ingress":
+            side, peers, listener = "saddr", rule.get("from"), pod
         if not peers and not (listener is None and wants_names(rule)):
             return ports_of(rule, listener)
         found = []
@@ -187,7 +189,7 @@ class World:
                     chains.append(
                         f"\tchain {chain} {{ # {where}, {direction}, {number}\n"
                         + f"\t\t{kind} {other} {address} return\n"
-                        + "".join(f"\t\t{way} return\n".replace("\t\t ", "\t\t") for way in sorted(ways))
+                        + "".join(f"\t\t{f'{way} return'.lstrip()}\n" for way in sorted(ways))
                         + "\t\tcounter drop\n\t}\n")
         if not jumps:
             return ""
@@ -215,8 +217,8 @@ class Node:
 
     def nft(self, words, rules=None):
         try:
-            return subprocess.run(self.command + ["nft", *words], input=rules, text=True, timeout=20,
-                                  capture_output=True, check=False)
+            return subprocess.run(self.command + ["nft", *words], input=rules, text=True,
+                                  timeout=20, capture_output=True, check=False)
         except (OSError, subprocess.SubprocessError) as error:
             return subprocess.CompletedProcess(words, 1, "", str(error))
 

@@ -9,7 +9,7 @@ use super::types::{Peers, Switch};
 section! {
     /// Who may connect to the pods, and where these may connect to. A cluster whose network enforces no policies takes them and lets everybody through.
     NetworkPolicy, in a layer NetworkPolicyLayer {
-        /// Whether there are NetworkPolicies: connections that pgk does not know of are refused.
+        /// Whether network policies are rendered: connections that pgk does not know of are refused.
         enabled: Switch = false, becomes "the NetworkPolicies";
         /// The pods that may connect to PostgreSQL, by their labels. A map of pods and namespaces, which are label selectors, too, is for pods of other namespaces. With `--set`, separated by `;`. The members and `pgk drill` may in any case.
         clients: Option<Peers>, otherwise "every pod of the same namespace", example ["app=web"],
@@ -36,7 +36,7 @@ impl Plan {
         ];
         let (name, _) = set.into_iter().find(|(_, is_set)| *is_set)?;
         let key = format!("network-policy.{name}");
-        let what = format!("{key} has no effect: there are no NetworkPolicies");
+        let what = format!("{key} has no effect: there are no network policies");
         Some(Conflict::new(key, &[], what, "to have them: network-policy.enabled=true"))
     }
 }

@@ -1,10 +1,9 @@
-"""measure/enforce.py: the rules for each node follow from the policies, and the kernel does what they
-say."""
+"""measure/enforce.py: the rules for each node follow from the policies, and the kernel does what
+they say."""
 
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +18,18 @@ import enforce
 DB, WEB, OTHER = "10.9.1.2", "10.9.1.3", "10.9.2.2"
 
 
-def pod(name, address, namespace="db", node="n1", labels=None, ports=(), **spec):
-    named = [{"name": word, "containerPort": port, "protocol": protocol} for word, port, protocol in ports]
+def pod(name, address, namespace="db", node="n1", ports=(), **spec):
+    named = [{"name": word, "containerPort": port, "protocol": protocol}
+             for word, port, protocol in ports]
     return {
-        "metadata": {"name": name, "namespace": namespace, "labels": labels or {"app": name}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {"nodeName": node, "containers": [{"name": "c", "ports": named}], **spec},
         "status": {"phase": "Running", "podIPs": [{"ip": address}] if address else None},
     }
+
+
+def expects(key, operator, values=()):
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
 
 
 def policy(spec, namespace="db"):
@@ -58,20 +62,22 @@ class Rules(unittest.TestCase):
             ({}, True),
             ({"matchLabels": {"app": "web"}}, True),
             ({"matchLabels": {"app": "web", "x": "y"}}, False),
-            ({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]}, True),
-            ({"matchExpressions": [{"key": "x", "operator": "In", "values": ["a"]}]}, False),
-            ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["a"]}]}, False),
-            ({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["a"]}]}, True),
-            ({"matchExpressions": [{"key": "x", "operator": "Exists"}]}, False),
-            ({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}, True),
+            (expects("tier", "In", ["a", "b"]), True),
+            (expects("x", "In", ["a"]), False),
+            (expects("tier", "NotIn", ["a"]), False),
+            (expects("x", "NotIn", ["a"]), True),
+            (expects("x", "Exists"), False),
+            (expects("x", "DoesNotExist"), True),
         ]:
             self.assertEqual(enforce.matches(selector, labels), holds, selector)
 
     def test_ports(self):
-        rule = [{"ports": [{"port": 5432}, {"port": 8010, "protocol": "UDP"}, {"port": 1, "endPort": 9},
-                           {"protocol": "SCTP"}, {"port": "sql"}, {"port": "none"}]}]
+        rule = [{"ports": [
+            {"port": 5432}, {"port": 8010, "protocol": "UDP"}, {"port": 1, "endPort": 9},
+            {"protocol": "SCTP"}, {"port": "sql"}, {"port": "none"}]}]
         self.assertEqual(ways({"ingress": rule}), [
-            "tcp dport 5432", "udp dport 8010", "tcp dport 1-9", "meta l4proto sctp", "tcp dport 5432"])
+            "tcp dport 5432", "udp dport 8010", "tcp dport 1-9", "meta l4proto sctp",
+            "tcp dport 5432"])
         self.assertEqual(ways({"ingress": [{}]}), [""])
         # A rule whose only port is a name that the pod does not have lets nothing through.
         self.assertEqual(ways({"ingress": [{"ports": [{"port": "none"}]}]}), [])
@@ -98,15 +104,17 @@ class Rules(unittest.TestCase):
         by_pod = [f"ip daddr {{ {DB} }} tcp dport 5432", f"ip daddr {{ {OTHER} }} tcp dport 6543"]
         self.assertEqual(ways({"egress": [rule | {"to": [{"podSelector": {}}]}]}, "Egress"), by_pod)
         self.assertEqual(ways({"egress": [rule]}, "Egress"), by_pod)
-        self.assertEqual(ways({"egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]}, "Egress"),
-                         ["udp dport 53"])
+        dns = {"ports": [{"port": 53, "protocol": "UDP"}]}
+        self.assertEqual(ways({"egress": [dns]}, "Egress"), ["udp dport 53"])
 
     def test_both_families(self):
         both = PODS[0] | {"status": {"podIPs": [{"ip": DB}, {"ip": "fd00::2"}]}}
         six = PODS[1] | {"status": {"podIPs": [{"ip": "fd00::3"}]}}
         rule = {"ingress": [{"from": [{"podSelector": {}}]}]}
-        self.assertEqual(ways(rule, kind="ip6", pods=(both, six)), ["ip6 saddr { fd00::2, fd00::3 } "])
-        text = enforce.World([policy({"podSelector": OF_DB} | rule)], [both, six], NAMESPACES).rules("n1")
+        expected = ["ip6 saddr { fd00::2, fd00::3 } "]
+        self.assertEqual(ways(rule, kind="ip6", pods=(both, six)), expected)
+        one = policy({"podSelector": OF_DB} | rule)
+        text = enforce.World([one], [both, six], NAMESPACES).rules("n1")
         self.assertIn("ip daddr 10.9.1.2 jump ingress_0\n", text)
         self.assertIn("ip6 daddr fd00::2 jump ingress_1\n", text)
 
@@ -117,14 +125,16 @@ class Rules(unittest.TestCase):
         self.assertEqual(selected(everybody, PODS), 4, "two pods of this node, two directions")
         self.assertEqual(selected({"podSelector": {}}, PODS), 2)
         self.assertEqual(selected({"podSelector": {}, "egress": []}, PODS), 4)
-        for other in (pod("x", None), pod("x", "10.9.1.9", hostNetwork=True),
-                      pod("x", "10.9.1.9", namespace="shop"), pod("x", "10.9.2.9", node="n2"),
-                      pod("x", "10.9.1.9") | {"status": {"phase": "Succeeded", "podIPs": [{"ip": "10.9.1.9"}]}}):
+        ended = pod("x", "10.9.1.9")
+        ended["status"]["phase"] = "Succeeded"
+        for other in (pod("x", None), pod("x", "10.9.1.9", hostNetwork=True), ended,
+                      pod("x", "10.9.1.9", namespace="shop"), pod("x", "10.9.2.9", node="n2")):
             self.assertEqual(selected(everybody, [other]), 0, other)
 
     def test_the_rules_do_not_depend_on_the_order(self):
         one = policy({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]})
-        texts = {enforce.World([one], pods, NAMESPACES).rules("n1") for pods in (PODS, PODS[::-1])}
+        texts = {enforce.World([one], pods, NAMESPACES).rules("n1")
+                 for pods in (PODS, PODS[::-1])}
         self.assertEqual(len(texts), 1)
 
 
@@ -157,7 +167,8 @@ while True:
     until [ -s "/run/$address" ]; do sleep 0.02; done
 done
 try() { # FROM ADDRESS PORT
-    if timeout 0.4 $1 bash -c ": >/dev/tcp/$2/$3" 2>/dev/null; then echo "$2:$3 yes"; else echo "$2:$3 no"; fi
+    if timeout 0.4 $1 bash -c ": >/dev/tcp/$2/$3" 2>/dev/null
+    then echo "$2:$3 yes"; else echo "$2:$3 no"; fi
 }
 for from in "$@"; do
     for to in "$@"; do
@@ -169,22 +180,18 @@ kill $(jobs -p)
 """
 
 
-def can_try():
-    tools = all(shutil.which(tool) for tool in ("unshare", "ip", "nft"))
-    probe = ["unshare", "-nm", "sh", "-c", "mount -t tmpfs none /run && nft list tables && ip link add v0 type veth peer name v1"]
-    return tools and os.geteuid() == 0 and subprocess.run(probe, capture_output=True).returncode == 0
-
-
 class Kernel(unittest.TestCase):
     def test_packets(self):
-        if not can_try():
-            self.skipTest("no nftables here, or no namespaces of networks")
+        if not os.environ.get("PGK_PACKETS"):
+            self.skipTest("PGK_PACKETS does not say that nft can be tried")
         client, alien = "10.9.1.4", "10.9.1.5"
         pods = PODS[:2] + [pod("client", client, namespace="shop"), pod("alien", alien)]
         policies = [
             policy({"podSelector": OF_DB, "policyTypes": ["Ingress", "Egress"], "ingress": [
-                {"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": "sql"}]},
-                {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "client"}}}],
+                {"from": [{"podSelector": {"matchLabels": {"app": "web"}}}],
+                 "ports": [{"port": "sql"}]},
+                {"from": [{"namespaceSelector": {},
+                           "podSelector": {"matchLabels": {"app": "client"}}}],
                  "ports": [{"port": 8000, "endPort": 8010}]},
             ], "egress": [{"to": [{"ipBlock": {"cidr": "10.9.1.0/24", "except": [f"{alien}/32"]}}],
                            "ports": [{"port": 5432}]}]}),
@@ -195,13 +202,14 @@ class Kernel(unittest.TestCase):
         self.assertEqual(done.returncode, 0, f"{done.stderr}\n{rules}")
         tried = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
         self.assertEqual(len(tried), 33, done.stdout)
-        refused = {f"{source} -> {DB}:{port}" for source in (WEB, client, alien) for port in (5432, 8008)}
+        refused = {f"{source} -> {DB}:{port}" for source in (WEB, client, alien)
+                   for port in (5432, 8008)}
         refused -= {f"{WEB} -> {DB}:5432", f"{client} -> {DB}:8008"}
         refused |= {f"{DB} -> {to}:8008" for to in (WEB, client, alien)} | {f"{DB} -> {alien}:5432"}
         self.assertEqual({what for what, outcome in tried.items() if outcome == "no"}, refused)
 
 
-# Stands for kubectl (`kubectl proxy --unix-socket=PATH`), and for the command that runs nft on a node.
+# Stand for kubectl (`kubectl proxy --unix-socket=PATH`), and for what runs nft on a node.
 KUBECTL = """#!{python}
 import http.server, pathlib, socketserver, sys
 folder = pathlib.Path(__file__).parent
@@ -238,7 +246,8 @@ class Program(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        for name, text in (("kubectl", KUBECTL.replace("{python}", sys.executable)), ("on", ON_NODE)):
+        kubectl = KUBECTL.replace("{python}", sys.executable)
+        for name, text in (("kubectl", kubectl), ("on", ON_NODE)):
             (self.folder / name).write_text(text)
             (self.folder / name).chmod(0o755)
         self.say("pods", PODS)
@@ -263,8 +272,8 @@ class Program(unittest.TestCase):
         self.say("networkpolicies", [policy({"podSelector": {}})])
         (self.folder / "n2-off").touch()
         environment = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}"}
-        process = subprocess.Popen([sys.executable, MEASURE / "enforce.py", f"{self.folder}/on {{node}}"],
-                                   env=environment, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, MEASURE / "enforce.py", f"{self.folder}/on {{node}}"]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
         self.eventually("n1", f"ip daddr {DB} jump ")
         self.assertFalse((self.folder / "n2.nft").exists())
