@@ -214,6 +214,7 @@ class Node:
     def __init__(self, name, command):
         self.name, self.command = name, [word.replace("{node}", name) for word in command]
         self.rules, self.looked, self.complaint = None, 0.0, ""
+        self.fresh = True  # it may have those of an enforcer that was killed
 
     def nft(self, words, rules=None):
         try:
@@ -228,8 +229,9 @@ class Node:
             self.looked = time.monotonic()
             if self.nft(["list", "chain", "inet", TABLE, "forward"]).returncode != 0:
                 self.rules = None
-        if rules == self.rules or (self.rules is None and not rules):
+        if rules == self.rules or (self.rules is None and not rules and not self.fresh):
             return
+        self.fresh = False
         done = self.nft(["-f", "-"], rules or REMOVE)
         self.rules, self.looked = (rules if done.returncode == 0 else None), time.monotonic()
         complaint = done.stderr.strip() if done.returncode else ""
@@ -271,7 +273,7 @@ class Enforcer:
 
     def look(self, api):
         policies = api.list("policies")
-        if not policies and not any(node.rules for node in self.nodes.values()):
+        if self.nodes and not policies and not any(node.rules for node in self.nodes.values()):
             return
         world = World(policies, api.list("pods"), api.list("namespaces"))
         for name in sorted(node["metadata"]["name"] for node in api.list("nodes")):

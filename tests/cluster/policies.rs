@@ -248,7 +248,7 @@ fn q3_lets_nobody_in_but_clients() {
     let line = restore_test(&pg, "policies");
     assert!(line.ends_with("restore test: passed, 1 of 1 repositories"), "{line}");
     pg.kubectl(&["create", "job", "backup", "--from=cronjob/pg-backup-diff"]).expect("a backup");
-    eventually("the backup's end", secs(60), || {
+    eventually("the backup's end", secs(120), || {
         let log = pg.kubectl(&["logs", "job/backup"])?;
         expect(log.contains("backup done in every repository"), log)
     });

@@ -269,12 +269,15 @@ class Program(unittest.TestCase):
         self.fail(f"{node} has no {part!r}: {path.read_text() if path.exists() else 'nothing'}")
 
     def test_rules_come_and_go(self):
-        self.say("networkpolicies", [policy({"podSelector": {}})])
+        self.say("networkpolicies", [])
         (self.folder / "n2-off").touch()
         environment = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}"}
         command = [sys.executable, MEASURE / "enforce.py", f"{self.folder}/on {{node}}"]
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
+        # Of one that was killed, something may be left.
+        self.eventually("n1", enforce.REMOVE)
+        self.say("networkpolicies", [policy({"podSelector": {}})])
         self.eventually("n1", f"ip daddr {DB} jump ")
         self.assertFalse((self.folder / "n2.nft").exists())
         (self.folder / "n2-off").unlink()
