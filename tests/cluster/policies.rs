@@ -44,7 +44,7 @@ impl Stranger {
     /// Which of these ports answer it, of 2 s each.
     fn knock(&self, ports: &[String]) -> Result<BTreeSet<String>, String> {
         let script = "for to in \"$@\"; do
-            (timeout 2 bash -c \": >/dev/tcp/${to%:*}/${to#*:}\" 2>/dev/null && echo \"$to\" || true) &
+            (timeout 2 bash -c \": >/dev/tcp/${to%:*}/${to##*:}\" 2>/dev/null && echo \"$to\" || true) &
         done; wait";
         let mut kubectl = Command::new("kubectl");
         kubectl.args([
