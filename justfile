@@ -74,7 +74,9 @@ judge:
 #   PGK_API_OFF, PGK_API_ON                     the API server hangs, goes on
 #   PGK_S3, PGK_S3_OFF, PGK_S3_ON               print how S3 is reached (tests/cluster/archive.rs), take it away, and back
 # PGK_POWER_CUT_LOSES is set where a node that is powered off loses what it had not synced. What is not set fails the tests that
-# need it, but for those whose names PGK_ALLOW_UNTRIED has: of these, the run says "not tried". How long an outage may be follows
+# need it, but for those whose names PGK_ALLOW_UNTRIED has: of these, the run says "not tried". PGK_POLICIES=1 says that the cluster
+# enforces NetworkPolicies, by itself or by `measure/enforce.py`; PGK_SETTINGS=KEY=VALUE,… is added to whatever is rendered, such as
+# network-policy.enabled=true. How long an outage may be follows
 # from docs/proof/medians.json; with PGK_MEASURE=1 it may be of any length, to be measured.
 #
 # The cluster tests (or those whose names contain FILTER), on the cluster of KUBECONFIG

@@ -53,6 +53,11 @@ fn wrong_settings() {
         "storage.size=8 Gi",
         "namespace={{ x }}",
         "postgres.user=postgres",
+        "network-policy=true",
+        "network-policy.enabled=yes",
+        "network-policy.clients=app:web",
+        "network-policy.clients=app=web,app=api",
+        "network-policy.monitoring=app=prometheus",
     ];
     assert_snapshot!(setting_errors("q1", settings));
 }

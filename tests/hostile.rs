@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use minijinja::Value;
 use minijinja::value::Serde;
+use pgk::config::types::Peers;
 use pgk::config::{self, Scenario, Sources};
 use pgk::render::Document;
 use pgk::render::escape::{self, Kind};
@@ -92,6 +93,31 @@ fn text() -> impl Strategy<Value = String> {
         1 => "[a-z0-9]{0,8}",
     ];
     proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+/// A selector of labels, among whose keys and values are words that mean something in YAML.
+fn selector() -> impl Strategy<Value = String> {
+    let word = || {
+        prop_oneof![
+            proptest::sample::select(&["on", "null", "1e3", "0x1", "y", "in"][..])
+                .prop_map(ToOwned::to_owned),
+            "[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,5}[a-zA-Z0-9])?"
+        ]
+    };
+    let key = (proptest::option::of("[a-z0-9]{1,3}(\\.[a-z]{1,3})?/"), word())
+        .prop_map(|(prefix, name)| prefix.unwrap_or_default() + &name);
+    let one = (key, word(), 0..7_usize).prop_map(|(key, value, form)| match form {
+        0 => format!("{key}={value}"),
+        1 => format!("{key} == {value}"),
+        2 => format!("{key}!={value}"),
+        3 => format!("{key} in ({value}, a)"),
+        4 => format!("{key} notin ({value})"),
+        5 => format!("!{key}"),
+        _ => key,
+    });
+    proptest::collection::vec(one, 1..4)
+        .prop_map(|all| all.join(", "))
+        .prop_filter("no label has two values", |text| text.matches('=').count() < 2)
 }
 
 fn from_yaml(yaml: &str) -> Json {
@@ -182,6 +208,16 @@ proptest! {
     fn texts_stay_in_the_archive(text in text()) {
         stays_in_the_archive(&text)?;
     }
+
+    #[test]
+    fn texts_stay_in_a_selector(text in text()) {
+        stays_in_a_selector(&text)?;
+    }
+
+    #[test]
+    fn selectors_are_what_was_meant(text in selector()) {
+        prop_assert!(stays_in_a_selector(&text)? > 0, "{} is a selector", text);
+    }
 }
 
 #[test]
@@ -205,6 +241,12 @@ fn every_hostile_text_alone() {
     let (parameters, names): (Vec<_>, Vec<_>) = taken.unzip();
     let count = |taken: Vec<bool>| taken.into_iter().filter(|taken| *taken).count();
     assert!(count(parameters) >= 60 && count(names) >= 55, "or nothing hostile is tried");
+}
+
+#[test]
+fn every_hostile_text_alone_in_a_selector() {
+    let taken = HOSTILE.iter().map(|hostile| stays_in_a_selector(hostile).expect("the same shape"));
+    assert!(taken.sum::<usize>() >= 20, "or nothing hostile is tried");
 }
 
 #[test]
@@ -396,6 +438,46 @@ fn stays_in_the_archive(text: &str) -> Result<Vec<&'static str>, TestCaseError> 
         prop_assert!(now.contains(text) || *now == CONFIGURED[option], "{} is {}", option, now);
     }
     Ok(taken.into_iter().map(|(key, ..)| key).collect())
+}
+
+/// Renders with `text` in selectors, where pgk takes it: they say what was meant, and nothing else is changed. Returns how
+/// many took it.
+fn stays_in_a_selector(text: &str) -> Result<usize, TestCaseError> {
+    const CLIENTS: &str = "network-policy.clients";
+    static PLAIN: LazyLock<[Plain; 4]> = LazyLock::new(|| {
+        let restore: &[&str] = &["q2.strategy=restore"];
+        let policies = ["network-policy.enabled=true", "network-policy.clients=app=web"];
+        [("q1", &[][..]), ("q2", &[]), ("q2", restore), ("q3", &[])]
+            .map(|(scenario, settings)| Plain::of(scenario, &[settings, &policies].concat()))
+    });
+    let values =
+        [text.to_owned(), format!("app={text}"), format!("a.b/{text}"), format!("app in (x,{text})")];
+    let mut taken = 0;
+    for value in values.iter().filter(|value| takes(&[format!("{CLIENTS}={value}")])) {
+        taken += 1;
+        let expected: Peers = value.parse().expect("it was taken");
+        let Json::Array(expected) = serde_json::to_value(expected).expect("JSON") else { panic!("a list") };
+        for plain in PLAIN.iter() {
+            let hostile = plain.with(&[format!("{CLIENTS}={value}")]);
+            prop_assert_eq!(plain.rendered.manifests.len(), hostile.manifests.len());
+            for (plain, hostile) in plain.rendered.manifests.iter().zip(&hostile.manifests) {
+                if !hostile.path.ends_with("-networkpolicy.yaml") {
+                    prop_assert_eq!(plain, hostile);
+                    continue;
+                }
+                let [mut plain, mut now] = [plain, hostile].map(|document| from_yaml(&document.text));
+                let list = |tree: &mut Json| {
+                    let from = tree.pointer_mut("/spec/ingress/0/from").expect("the clients");
+                    // The first are the pods of `pgk drill`.
+                    from.as_array_mut().expect("a list").split_off(1)
+                };
+                prop_assert_eq!(list(&mut plain).len(), 1);
+                prop_assert_eq!(list(&mut now), expected.clone());
+                prop_assert_eq!(plain, now);
+            }
+        }
+    }
+    Ok(taken)
 }
 
 /// Calls `see` with every part of a tree and the path to it.

@@ -102,11 +102,13 @@ fn the_programs_pass_their_own_tests() {
     let tests = crate_folder().join("tests/programs");
     let programs = ["templates/patroni", "templates/archive"].map(|folder| crate_folder().join(folder));
     let python_path = std::env::join_paths(programs).expect("paths without a colon");
+    let packets = if tool("nft") { "1" } else { "" };
     let output = python(
         Command::new("python3")
             .args(["-m", "unittest", "discover", "--buffer", "--verbose", "--start-directory"])
             .arg(&tests)
             .env("PYTHONPATH", python_path)
+            .env("PGK_PACKETS", packets)
             .env("POD_NAME", "db-0")
             .env("POD_NAMESPACE", "test")
             .env("POD_IP", "127.0.0.1"),

@@ -43,6 +43,73 @@ fn each_archive_is_configured_as_before() {
     }
 }
 
+/// The `NetworkPolicies` among what these arguments render.
+fn policies(arguments: &[&str]) -> String {
+    let stream = pgk_stdout([arguments, &["--set=network-policy.enabled=true"]].concat());
+    let documents = stream.trim_start_matches("---\n").split("\n---\n");
+    documents.filter(|text| text.contains("\nkind: NetworkPolicy\n")).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Each connection that there is in a scenario, and no other.
+#[test]
+fn policies_are_as_before() {
+    let (egress, monitoring) =
+        ("--set=network-policy.egress=true", "--set=network-policy.monitoring=app=prometheus");
+    let cases: [(&str, &[&str]); 8] = [
+        ("q1", &["gen", "q1"]),
+        (
+            "q1-egress",
+            &["gen", "q1", egress, "--set=network-policy.clients=app=web; tier in (api, admin), !canary"],
+        ),
+        ("q2", &["gen", "q2"]),
+        ("q2-egress", &["gen", "q2", egress, monitoring, "--set=q2.dcs=endpoints"]),
+        ("q2-no-watcher", &["gen", "q2", "--set=q2.fast-failover=false", "--namespace=databases"]),
+        ("q2-restore", &["gen", "q2", "--strategy=restore", egress]),
+        ("q3", &["gen", "q3", egress]),
+        ("q3-s3", &["gen", "q3", "-f", "examples/q3-s3.yaml", egress, "--set=q3.restore-test=none"]),
+    ];
+    for (name, arguments) in cases {
+        insta::assert_snapshot!(format!("policies-{name}"), policies(arguments));
+    }
+}
+
+/// The ports outside the cluster that each kind of repository takes.
+#[test]
+fn egress_reaches_each_repository() {
+    let outside = |arguments: &[&str]| {
+        let text = policies(&[&["gen", "q3", "--set=network-policy.egress=true"], arguments].concat());
+        let jobs = text.rsplit("\n---\n").next().expect("the jobs' policy");
+        let policy: Json = serde_yaml::from_str(jobs).expect("YAML");
+        assert_eq!(policy["metadata"]["name"], "pg-jobs");
+        let rules = policy["spec"]["egress"].as_array().expect("rules")[2..].to_vec();
+        let rules = rules.iter().map(|rule| {
+            let to = rule["to"][0]["ipBlock"]["cidr"].as_str().unwrap_or("all");
+            let ports = rule["ports"].as_array().expect("ports").iter().map(|port| port["port"].to_string());
+            format!("{to}: {}", ports.collect::<Vec<_>>().join(","))
+        });
+        rules.collect::<Vec<_>>().join("; ")
+    };
+    let machine = "169.254.169.254/32: 80; 169.254.169.252/32: 988";
+    for (name, settings) in ARCHIVES {
+        let expected = match name {
+            "posix-encrypted" | "point-in-time" => String::new(),
+            "s3" => "all: 9000".to_owned(),
+            "posix-s3" | "gcs" | "azure" => "all: 443".to_owned(),
+            "gcs-auto" => format!("all: 443; {machine}"),
+            _ => "all: 22".to_owned(),
+        };
+        assert_eq!(outside(settings), expected, "{name}");
+    }
+    let s3 = ["--backrest-repo=s3,sftp", "--set=q3.sftp.host=a", "--set=q3.sftp.user=a"];
+    let known = ["--set=q3.sftp.known-hosts=a b c", "--set=q3.s3.endpoint=minio:7070"];
+    let region = ["--set=q3.s3.bucket=abc", "--set=q3.s3.region=x"];
+    let all = [&s3[..], &known, &region].concat();
+    assert_eq!(outside(&all), "all: 22,7070");
+    let key = |kind: &str| [&all[..], &[&format!("--set=q3.s3.key-type={kind}")]].concat().join("\n");
+    assert_eq!(outside(&key("web-id").split('\n').collect::<Vec<_>>()), "all: 22,443,7070");
+    assert_eq!(outside(&key("auto").split('\n').collect::<Vec<_>>()), format!("all: 22,7070; {machine}"));
+}
+
 /// The replication slots that Patroni is told of; none, where there is none.
 #[test]
 fn slots_become_patronis() {
@@ -131,8 +198,14 @@ fn tp8_is_what_pgk_renders() {
 
 #[test]
 fn a_folder_holds_the_stream_and_its_readme_names_every_file() {
-    let settings =
-        ["lang=fr", "lang=en", "q2.dcs=configmaps", "q2.durability=asynchronous", "q2.fast-failover=false"];
+    let settings = [
+        "lang=fr",
+        "lang=en",
+        "network-policy.enabled=true",
+        "q2.dcs=configmaps",
+        "q2.durability=asynchronous",
+        "q2.fast-failover=false",
+    ];
     for (what, setting) in TP8.iter().flat_map(|(what, ..)| settings.map(|setting| (*what, setting))) {
         // Q1 has none of Q2's settings. With restore there is no Patroni, and the store is what makes a commit safe.
         if setting.starts_with("q2.") && (what.contains(&"q1") || what.contains(&"restore")) {

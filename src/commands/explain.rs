@@ -217,7 +217,7 @@ fn how_to_set(setting: &Setting) -> String {
         text.extend([&indent, part, ":", &value, "\n"]);
     }
     let (key, value) = match example {
-        Json::Array(items) => (setting.key.clone(), items.iter().map(inline).collect::<Vec<_>>().join(",")),
+        Json::Array(items) => (setting.key.clone(), items.iter().map(plain).collect::<Vec<_>>().join(",")),
         Json::Object(map) => match map.iter().next() {
             Some((name, value)) => (format!("{}.{name}", setting.key), inline(value)),
             None => return text,

@@ -9,6 +9,7 @@ mod conflicts;
 mod parameters;
 mod place;
 mod plan;
+mod policy;
 mod scenario;
 mod section;
 pub mod settings;
@@ -107,7 +108,7 @@ pub fn load(sources: &Sources) -> anyhow::Result<Plan> {
     let unlisted = if has_archive { unlisted(sources, &plan, file.as_ref(), &mut wrong) } else { Vec::new() };
     Diagnostics::check(wrong.into_iter().map(|wrong| wrong.diagnostic).collect())?;
     plan.name_parameters();
-    let warned = parameters.warned.into_iter();
+    let warned = parameters.warned.into_iter().chain(plan.policy_doubts());
     let warned = warned.map(|it| Diagnostic { place: place_of(&it), ..it.diagnostic });
     plan.warnings = warned.chain(unlisted).collect();
     Ok(plan)

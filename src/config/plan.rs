@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::archive::Q3;
+use super::policy::NetworkPolicy;
 use super::scenario::Scenario;
 use super::section::{Setting as _, section};
 use super::types::{
@@ -31,6 +32,8 @@ section! {
         /// How connections are protected. `encrypted` asks nothing of anybody: each pod makes a certificate of its own, and a client without TLS still gets in.
         tls: Tls = "encrypted", for Scenario::ALL,
             becomes "ssl in PostgreSQL's configuration, HTTPS of Patroni's API";
+        /// Who may connect to the pods, and where these may connect to. A cluster whose network enforces no policies takes them and lets everybody through.
+        network_policy: NetworkPolicy, for Scenario::ALL;
         /// How many read-only replicas: there is one member more than these. Q2 by restore needs one.
         replicas: Replicas = 2, for Scenario::ALL, init true, becomes "spec.replicas";
         /// The volume of each member.

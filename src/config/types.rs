@@ -555,6 +555,10 @@ pub use archive::{
     Schedule, SftpUser, Target, TargetTimeline, UriStyle,
 };
 
+mod selector;
+
+pub use selector::{Peers, Pods, Selector};
+
 /// A whole number with one of these units, each so many seconds; `None` if it is none, or far too large.
 fn seconds(text: &str, units: &[(char, u32)]) -> Option<u32> {
     let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(*name)?, unit)))?;

@@ -210,6 +210,14 @@ impl Load {
         })
     }
 
+    /// Whether any stream was heard to succeed.
+    pub(super) fn has_reached_anybody(&self) -> bool {
+        self.pods.iter().any(|pod| {
+            let heard = lock(&pod.heard);
+            pod.streams.iter().any(|stream| heard.successes(&stream.name) > 0)
+        })
+    }
+
     /// How many successes were heard of each stream that uses the Service on the node that is cut off.
     pub(super) fn successes_inside(&self) -> Vec<usize> {
         let inside = self.pods.iter().flat_map(|pod| {

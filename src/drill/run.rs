@@ -270,10 +270,7 @@ impl Drill<'_> {
         seen: &Mutex<Seen>,
     ) -> anyhow::Result<Recorded> {
         self.progress.phase("load before the event");
-        let deadline = Instant::now() + BEGUN;
-        while !load.has_begun() && Instant::now() < deadline {
-            self.pass(load, seen, begin, Duration::from_millis(300)).await?;
-        }
+        self.wait_until_begun(load, begin, seen).await?;
         self.pass(load, seen, begin, self.settings.warm_up).await?;
         let before = lock(seen).state.as_ref().map(|said| said.state.clone());
         let timeline_before = before.as_ref().map(|state| state.timeline);
@@ -373,6 +370,23 @@ impl Drill<'_> {
             timeline_after,
         };
         Ok(Recorded { record, raw, left: Vec::new() })
+    }
+
+    /// Waits until each stream of the load has succeeded, as far as that is to be expected.
+    async fn wait_until_begun(&self, load: &Load, begin: Instant, seen: &Mutex<Seen>) -> anyhow::Result<()> {
+        let deadline = Instant::now() + BEGUN;
+        while !load.has_begun() && Instant::now() < deadline {
+            self.pass(load, seen, begin, Duration::from_millis(300)).await?;
+        }
+        if load.has_reached_anybody() {
+            return Ok(());
+        }
+        let what = format!("the load has reached no member of `{}` in {BEGUN:?}", self.cluster.name);
+        let diagnostic = Diagnostic::new(what).help(
+            "pods with the label app.kubernetes.io/name=pgk-drill have to reach the DNS, and port 5432 of the members: \
+            look for a NetworkPolicy that keeps them out",
+        );
+        Err(diagnostic.into())
     }
 
     /// Connects the node again that was cut off: what it missed, the old primary hears only now; and what it

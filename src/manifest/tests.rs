@@ -482,6 +482,48 @@ fn workloads_budgets_policies_and_spreads_select_pods() {
     );
 }
 
+/// What a Service leads to is let in by some policy.
+#[test]
+fn policies_cut_no_link() {
+    let cut = |number: u16, service: &str| {
+        format!(
+            "spec.ingress: no policy lets anybody in to TCP port {number} of StatefulSet/pg, \
+            which Service/{service} leads to"
+        )
+    };
+    let both = [cut(5432, "pg"), cut(5432, "pg-rw")].join("\n");
+    let case = |before, after, expected: &str| case("policy.yaml", before, after, expected);
+    case("\n        - port: 9187", "", &cut(9187, "pg"));
+    case("- port: 5432", "- {port: 5432, protocol: UDP}", &both);
+    case("- port: 5432", "- {protocol: UDP}", &both);
+    case("- port: 5432", "- {port: 5000, endPort: 5431}", &both);
+    case("- port: 5432", "- {port: 5000, endPort: 5432}", "");
+    case("- port: 5432", "- {protocol: TCP}", "");
+    case("- port: 5432", "- port: postgres", "");
+    let unknown =
+        "spec.ingress[0].ports[0].port: no pod that it selects has a TCP port named \"pg\"".to_owned();
+    case("- port: 5432", "- port: pg", &[unknown, both.clone()].join("\n"));
+    // Who that is may be elsewhere; but somebody it is.
+    case("- ports:", "- from: [{podSelector: {matchLabels: {app: x}}}]\n      ports:", "");
+    let none = [cut(5432, "pg"), cut(9187, "pg"), cut(5432, "pg-rw")].join("\n");
+    case("ingress:\n    - ports:\n        - port: 5432\n        - port: 9187", "ingress: []", &none);
+    case("ingress:\n    - ports:\n        - port: 5432\n        - port: 9187", "policyTypes: [Egress]", "");
+
+    // Policies add up; where something may be that is not known, nothing is said of what they leave out.
+    let mut documents = good();
+    let policy = documents.iter_mut().find(|document| document.path == "policy.yaml").unwrap();
+    let allows = policy.text.clone();
+    policy.text = allows.replace("- port: 9187", "- port: 1").replace("- port: 5432", "- port: 2");
+    assert_eq!(check(&documents, &EXTERNAL).len(), 3);
+    assert_eq!(check(&documents, &External { others: true, ..EXTERNAL }), []);
+    let path = "more.yaml".to_owned();
+    documents.push(Document { path, text: allows.replace("name: pg", "name: more") });
+    assert_eq!(check(&documents, &EXTERNAL), []);
+    // No pods at all: they come from elsewhere.
+    let alone = documents.pop().unwrap();
+    assert_eq!(check(&[alone], &External::default()), []);
+}
+
 #[test]
 fn volumes_are_mounted_and_mounts_have_a_volume() {
     case(

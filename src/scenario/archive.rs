@@ -1,13 +1,15 @@
 //! The archive as the templates of Q3 see it: the repositories, what pgBackRest must be told of each, and what
 //! of it is secret.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Names, PORTS};
-use crate::config::Plan;
 use crate::config::types::{
     ArchiveTimeout, Backups, GcsKey, Port, RepoKind, S3Key, Schedule, Switch, UriStyle,
 };
+use crate::config::{Plan, Q3};
 
 /// Where a pod finds the file in the `ConfigMap` of configuration.
 const CONFIG: &str = "/etc/pgk/config";
@@ -34,6 +36,10 @@ pub struct Archive {
     local: bool,
     /// Whether a repository knows the pods by their identity, and not by a key.
     identity: bool,
+    /// The ports outside the cluster that the pods connect to.
+    outside: BTreeSet<Port>,
+    /// Whether they ask the machine for its identity: each cloud answers at the same address.
+    machine: bool,
     /// Each variable that is secret, and the key of the Secret that holds it.
     secrets: Vec<Secret>,
     /// The keys of the Secret that are read as files.
@@ -107,6 +113,12 @@ impl Archive {
             stanza: plan.name.to_string(),
             local: q3.repos.has(RepoKind::Posix),
             identity,
+            outside: repos.iter().flat_map(|repo| repo.outside(q3)).collect(),
+            machine: kinds.iter().any(|kind| match kind {
+                RepoKind::Posix | RepoKind::Azure | RepoKind::Sftp => false,
+                RepoKind::S3 => q3.s3.key_type == S3Key::Auto,
+                RepoKind::Gcs => q3.gcs.key_type == GcsKey::Auto,
+            }),
             secrets: repos.iter().flat_map(|repo| repo.secrets(plan)).collect(),
             key_files: key_files.collect(),
             repos,
@@ -225,6 +237,16 @@ impl Repo {
             }
         };
         Self { number, kind, host, port, path: plan.repo_path(), cipher: q3.encrypts(kind), options }
+    }
+
+    /// The ports outside the cluster that it takes: its own, and that of HTTPS, where a token comes from elsewhere.
+    fn outside(&self, q3: &Q3) -> Vec<Port> {
+        match self.kind {
+            RepoKind::Posix => Vec::new(),
+            RepoKind::S3 if q3.s3.key_type == S3Key::WebId => vec![self.port, Port::HTTPS],
+            RepoKind::Gcs if q3.gcs.key_type == GcsKey::Service => vec![self.port, Port::HTTPS],
+            RepoKind::S3 | RepoKind::Gcs | RepoKind::Azure | RepoKind::Sftp => vec![self.port],
+        }
     }
 
     /// What of it is secret, and a variable.

@@ -57,6 +57,8 @@ pub struct Names {
     pub backup: String,
     /// The `CronJob` that tries a restore.
     pub restore_test: String,
+    /// The `NetworkPolicy` of the pods of both.
+    pub jobs: String,
     /// The `ConfigMap` of configuration files.
     pub config: String,
     /// The `ConfigMap` of scripts.
@@ -94,6 +96,7 @@ impl Names {
             repo: with("repo"),
             backup: with("backup"),
             restore_test: with("restore-test"),
+            jobs: with("jobs"),
             config: with("config"),
             scripts: with("scripts"),
             credentials: with("credentials"),

@@ -9,7 +9,8 @@
 //! break a node differs from one cluster to the next, so the environment says it, in shell commands such as
 //! `virsh destroy {node}` (the list is in `support/untried.rs`, and the justfile says what each is to do). A command that
 //! is missing fails the tests that need it, unless `PGK_ALLOW_UNTRIED` has its name. How long an outage may be follows from
-//! `docs/proof/medians.json`; with `PGK_MEASURE` set, it may be of any length.
+//! `docs/proof/medians.json`; with `PGK_MEASURE` set, it may be of any length. `PGK_SETTINGS` has settings that are added to
+//! whatever is rendered, such as `network-policy.enabled=true`; `PGK_POLICIES=1` says that the cluster enforces policies.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -23,6 +24,8 @@ mod common;
 mod drill;
 #[cfg(feature = "drill")]
 mod long;
+#[cfg(feature = "drill")]
+mod policies;
 #[cfg(feature = "drill")]
 mod promote;
 mod q1;

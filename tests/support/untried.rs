@@ -18,7 +18,7 @@ pub struct Tool {
     pub what: &'static str,
 }
 
-pub const TOOLS: [Tool; 6] = [
+pub const TOOLS: [Tool; 7] = [
     Tool { name: "shellcheck", probe: &["shellcheck", "--version"], what: "shellcheck over every script" },
     Tool {
         name: "python3",
@@ -33,6 +33,12 @@ pub const TOOLS: [Tool; 6] = [
         // It may be there, and not allowed to trace.
         probe: &["strace", "-o", "/dev/null", "true"],
         what: "signals at each step of writing a folder",
+    },
+    Tool {
+        name: "nft",
+        // It may be there, and somebody else than root may not use it.
+        probe: &["unshare", "--net", "--mount", "sh", "-c", "nft list tables && ip link add v0 type veth"],
+        what: "packets through the rules of measure/enforce.py",
     },
 ];
 

@@ -274,7 +274,7 @@ const RESTORE_POINT_RULE: &str =
     "a restore point's name has 1 to 63 bytes, no control characters, and no space around it";
 
 /// A TCP port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Port(u16);
 
 impl Port {

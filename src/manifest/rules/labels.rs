@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PodAffinityTerm, Service, ServicePort, WeightedPodAffinityTerm};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::core::v1::{
+    ContainerPort, PodAffinityTerm, Service, ServicePort, WeightedPodAffinityTerm,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -20,14 +21,8 @@ pub(super) fn services(set: &Set<'_>, findings: &mut Vec<Finding>) {
         let Some(selector) = spec.selector.as_ref().filter(|selector| !selector.is_empty()) else {
             continue;
         };
-        let of_template: Vec<_> = set
-            .pods
-            .iter()
-            .filter(|pod| selector.iter().all(|(key, value)| carries(pod.labels, key, value)))
-            .collect();
-        let label_selector = LabelSelector { match_labels: Some(selector.clone()), match_expressions: None };
-        let possible: Vec<_> = set.pods.iter().filter(|pod| selects(&label_selector, pod.labels)).collect();
-        if possible.is_empty() {
+        let (pods, is_sure) = behind(set, selector);
+        if pods.is_empty() {
             if !set.others {
                 findings.push(object.finding("spec.selector", "no pod template carries these labels"));
             }
@@ -37,11 +32,11 @@ pub(super) fn services(set: &Set<'_>, findings: &mut Vec<Finding>) {
             let Some(IntOrString::String(name)) = &port.target_port else {
                 continue;
             };
-            let lacking = if of_template.is_empty() {
-                // Which of them will get the label isn't known, only that one of them must have the port.
-                possible.iter().all(|pod| !has_port(pod, name)).then(|| possible.first()).flatten()
+            let lacking = if is_sure {
+                pods.iter().find(|pod| !has_port(pod, name))
             } else {
-                of_template.iter().find(|pod| !has_port(pod, name))
+                // Which of them will get the label isn't known, only that one of them must have the port.
+                pods.iter().all(|pod| !has_port(pod, name)).then(|| pods.first()).flatten()
             };
             if let Some(pod) = lacking {
                 let message = format!("{} has no port named \"{name}\"", pod.owner());
@@ -51,13 +46,28 @@ pub(super) fn services(set: &Set<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn has_port(pod: &Pod<'_>, name: &str) -> bool {
-    // Of the init containers, only those that keep running serve a port.
+/// The pods that a Service with this selector leads to, and whether that is sure: some may only get its labels when they
+/// run.
+pub(super) fn behind<'s>(set: &'s Set<'_>, selector: &BTreeMap<String, String>) -> (Vec<&'s Pod<'s>>, bool) {
+    let has_all = |pod: &&Pod<'_>| selector.iter().all(|(key, value)| carries(pod.labels, key, value));
+    let of_template: Vec<_> = set.pods.iter().filter(has_all).collect();
+    if !of_template.is_empty() {
+        return (of_template, true);
+    }
+    let label_selector = LabelSelector { match_labels: Some(selector.clone()), match_expressions: None };
+    (set.pods.iter().filter(|pod| selects(&label_selector, pod.labels)).collect(), false)
+}
+
+/// The ports that a pod serves.
+pub(super) fn ports<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = &'p ContainerPort> {
+    // Of the init containers, only those that keep running serve one.
     let sidecars = pod.spec.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let ports =
-        pod.spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    ports.into_iter().any(|port| port.name.as_deref() == Some(name))
+    pod.spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten())
+}
+
+fn has_port(pod: &Pod<'_>, name: &str) -> bool {
+    ports(pod).any(|port| port.name.as_deref() == Some(name))
 }
 
 /// The API server refuses a Service of several ports of which one has no name, or another's.
@@ -122,15 +132,6 @@ pub(super) fn disruption_budgets(set: &Set<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A policy that selects nothing lets everything through, or blocks what another policy was to let through.
-pub(super) fn network_policies(set: &Set<'_>, findings: &mut Vec<Finding>) {
-    for (object, policy) in set.all::<NetworkPolicy>() {
-        let every_pod = LabelSelector::default();
-        let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref()).unwrap_or(&every_pod);
-        selects_something(set, object, Some(selector), "spec.podSelector", findings);
-    }
-}
-
 /// Terms that select nothing spread nothing: two members land on one node. A required affinity to nothing
 /// leaves the pod Pending.
 pub(super) fn affinities(set: &Set<'_>, findings: &mut Vec<Finding>) {
@@ -182,7 +183,7 @@ pub(super) fn topology_spreads(set: &Set<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// An absent selector selects nothing in all of these.
-fn selects_something(
+pub(super) fn selects_something(
     set: &Set<'_>,
     object: &Object,
     selector: Option<&LabelSelector>,

@@ -5,6 +5,7 @@
 mod labels;
 mod objects;
 mod pods;
+mod policies;
 mod references;
 
 use super::finding::Finding;
@@ -22,7 +23,8 @@ pub(super) fn check(all: &[&Object], external: &External<'_>, findings: &mut Vec
     labels::services(set, findings);
     labels::overlaps(set, findings);
     labels::disruption_budgets(set, findings);
-    labels::network_policies(set, findings);
+    policies::selections(set, findings);
+    policies::links(set, findings);
     labels::affinities(set, findings);
     labels::topology_spreads(set, findings);
     for pod in &set.pods {

@@ -27,7 +27,7 @@ impl<'a> Client<'a> {
     /// Starts a pod of this name on the node of another.
     pub(crate) fn start(instance: &'a Instance, name: &'static str, beside: &Pod) -> Self {
         let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
             "spec": {
                 "nodeSelector": {"kubernetes.io/hostname": beside.node},
                 "terminationGracePeriodSeconds": 1,

@@ -99,9 +99,13 @@ impl Instance {
         instance
     }
 
-    /// Renders with these settings and applies; what kubectl printed, warnings included.
+    /// Renders with these settings and applies; what kubectl printed, warnings included. The settings of `PGK_SETTINGS`,
+    /// separated by commas, come before, so that all tests can be run with them.
     pub(crate) fn apply(&self, settings: &[&str]) -> Printed {
-        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", self.scenario], settings, &[]))
+        let everywhere = std::env::var("PGK_SETTINGS").unwrap_or_default();
+        let everywhere = everywhere.split(',').filter(|setting| !setting.is_empty());
+        let settings: Vec<_> = everywhere.chain(settings.iter().copied()).collect();
+        self.send(&["apply", "-f", "-"], &self.pgk(&["gen", self.scenario], &settings, &[]))
     }
 
     fn pgk(&self, arguments: &[&str], settings: &[&str], environment: &[(&str, &str)]) -> String {
