@@ -21,7 +21,7 @@ use crate::common::instance::{Delete, Instance, Pod};
 use crate::common::machine::{self, Lost, Machines, Repair};
 use crate::restore::{store, timeline, wait_for_the_store};
 use crate::support::pgk_stdout;
-use crate::{changes, drill, promote, q1, restore, tls, verdicts};
+use crate::{changes, drill, policies, promote, q1, restore, tls, verdicts};
 
 // ------------------------------------------------------------------ what several scenarios promise
 
@@ -167,6 +167,14 @@ fn q1_nodes_are_lost() {
     let pg = Instance::start("long_q1_nodes", &[]);
     q1::replica_loses_its_machine(&pg, "q1 replica-node-off", "PGK_NODE_OFF");
     drill::nodes_are_taken_and_brought_back(&pg);
+}
+
+#[test]
+#[ignore = "needs a cluster: just long"]
+fn q1_policies() {
+    if policies::of_q1() {
+        Figure::of("q1 policies").hold();
+    }
 }
 
 #[test]
@@ -720,6 +728,14 @@ fn restore_is_lost_otherwise() {
     let pg = Instance::start_of("q2", "long_restore_otherwise", &["q2.strategy=restore"]);
     wait_for_the_store(&pg);
     restore::is_lost_otherwise(&pg);
+}
+
+#[test]
+#[ignore = "needs a cluster: just long"]
+fn restore_policies() {
+    if policies::of_the_store() {
+        Figure::of("q2-restore policies").hold();
+    }
 }
 
 #[test]

@@ -21,7 +21,6 @@ fn what_q1_promises() {
     replicas_scaled_up_and_down(&pg);
     replica_loses_its_machine(&pg, "q1 replica-node-delete", "PGK_NODE_DELETE");
     parameters_changed(&pg);
-    password_changed(&pg);
     primary_volume_lost(&pg);
 }
 
@@ -314,20 +313,4 @@ fn readiness_of_replicas(pg: &Instance) {
     let unready = timed(false);
     pg.sql(replica, "SELECT pg_wal_replay_resume()").expect("replay goes on");
     println!("readiness_of_replicas: lags: unready after {unready}, ready again after {}", timed(true));
-}
-
-fn password_changed(pg: &Instance) {
-    let client = pg.client();
-    client.sql(RW, "SELECT 1").expect("the old password works");
-    let begin = Instant::now();
-    let patch = r#"{"stringData": {"app-password": "a new 'one' \\ with: $signs"}}"#;
-    pg.kubectl(&["patch", "secret", "pg-credentials", "--patch", patch]).expect("the Secret is changed");
-    eventually("the new password works", secs(120), || {
-        client
-            .bash(r#"PGPASSWORD="a new 'one' \\ with: \$signs" psql -qAtX --host pg-rw --command 'SELECT 1'"#)
-    });
-    let changed = begin.elapsed();
-    let refused = client.sql(RW, "SELECT 1").expect_err("the old password still works");
-    assert!(refused.contains("password authentication failed"), "{refused}");
-    println!("password_changed: the new one works after {}, the old one no more", seconds(changed));
 }
