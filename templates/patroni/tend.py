@@ -473,7 +473,7 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
     copy, condition, refused, down = Copy(archive), Condition("pgk/parameters"), "", ""
     holds_data, apart, asked, settled = False, True, time.monotonic() - RARELY, False
     written = seen = (mounted(CONFIG), mounted(CREDENTIALS), holds_data, apart)
-    passwords, roles_as_of = seen[1], None
+    passwords, roles_as_of, stands_by = seen[1], None, None
     changed = time.monotonic()
     while True:
         time.sleep(PERIOD)
@@ -485,9 +485,11 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
         passwords = attempt("read the Secret", lambda: mounted(CREDENTIALS), passwords)
         rendered = attempt("read the configuration", lambda: mounted(CONFIG), seen[0])
         seen = (rendered, passwords, holds_data, apart)
-        if seen == written and settled and not rarely and not archive.waits():
+        stood_by, stands_by = stands_by, os.path.exists(DATA + "/standby.signal")
+        if seen == written and settled and stands_by == stood_by \
+                and not rarely and not archive.waits():
             changed = time.monotonic()
-            continue  # each question to Patroni is a process's time for TLS
+            continue  # each question to Patroni costs it, and this, the begin of TLS
         if seen == written:
             changed = time.monotonic()
         elif time.monotonic() - changed > RELOAD_LIMIT or attempt(
@@ -496,15 +498,15 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
                 written = seen
         own, primary = attempt("ask Patroni for its role", own_state, (None, None))
         if primary:
-            attempt("lead the Service here", lambda: lead(api))
+            leads = attempt("lead the Service here", lambda: lead(api) or True)
             if passwords != roles_as_of and attempt("apply the roles", apply_roles):
                 roles_as_of = passwords
-            refused = attempt("carry the configuration over",
-                              lambda: carry_over_parameters(archive), refused)
+            said = attempt("carry the configuration over", lambda: carry_over_parameters(archive))
+            refused = refused if said is None else said
             if rarely or restarted:
                 down = attempt("restart where that is needed", restart_where_needed, down)
             attempt("tell of the parameters", lambda: tell_of_parameters(condition, refused, down))
-            settled = passwords == roles_as_of and not (refused or down or restarted)
+            settled = leads and said == "" and passwords == roles_as_of and not (down or restarted)
         elif primary is not None:
             settled = own.get("replication_state") == "streaming"
             roles_as_of, refused, down = None, "", ""

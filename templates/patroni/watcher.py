@@ -56,7 +56,7 @@ LATE = ATTEMPT + PAUSE + 1  # seconds between two attempts that are too many to 
 # Seconds without an answer after which attempts begin.
 QUIET = SILENCE - LATE
 UNKNOWN = 4.0  # seconds without news of the lease (renewed every 2 s): its age is not known
-DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni do not listen
+DEAD = 0.8  # seconds in which the own PostgreSQL and Patroni refuse every attempt
 ELSEWHERE = 60.0  # seconds for a new machine to come that has the volume of one that was deleted
 PORTS = (8008, 5432)  # who asks for both begins with what is cheaper
 PORT = 8010  # where the watchers ask each other, and answer pings
@@ -85,7 +85,7 @@ class Member:
         """Tries to connect while pings have no answer: each attempt costs PostgreSQL a process."""
         while not self.left:
             if not self.quiet():
-                self.doubted.wait()
+                self.doubted.wait(SILENCE)
                 time.sleep(max(0.01, self.heard + QUIET - time.monotonic()))
                 continue
             answer, now = knock(self.address, port, ATTEMPT), time.monotonic()
@@ -95,7 +95,7 @@ class Member:
                 self.excused = now  # who was not given the time to look has not heard silence
             else:
                 self.tried[port] = now
-            self.looked[port] = time.monotonic()
+            self.looked[port] = now
             time.sleep(PAUSE)
 
     def quiet(self):
@@ -105,7 +105,7 @@ class Member:
         """At each ping: lets the attempts begin when QUIET ends, so that nobody waits by the clock
         while all is well."""
         now = time.monotonic()
-        if now - self.heard >= QUIET - PAUSE / 4:
+        if now - self.heard >= QUIET - PAUSE * 3 / 4:  # however late the last answer was
             self.doubted.set()
         else:
             self.doubted.clear()
@@ -301,19 +301,8 @@ def take_the_lease(name, witnesses):
     api.call("PATCH", instance().leader, free)
     return True
 
-def listening():
-    """The ports at which somebody listens in this pod, whose containers share one network. (Asking
-    Patroni itself would cost it the beginning of a TLS connection each time.)"""
-    ports = set()
-    for family in "tcp", "tcp6":
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{family}") as table:
-            next(table)  # the names of the columns
-            for line in table:  # those that listen come first
-                _, here, _, state, *_ = line.split()
-                if state != "0A":
-                    break
-                ports.add(int(here.rpartition(":")[2], 16))
-    return ports
+def refuses(port):
+    return knock(ADDRESS, port, ATTEMPT) is False
 
 refused_since = None
 
@@ -321,7 +310,7 @@ def own_member_is_dead():
     """Whether this pod's PostgreSQL and Patroni are both not there, though it has the lease. (One
     of them alone, Patroni or member.sh heals.)"""
     global refused_since
-    if lease.leader != NAME or listening() & set(PORTS):
+    if lease.leader != NAME or not all(refuses(port) for port in PORTS):
         refused_since = None
         return False
     refused_since = refused_since or time.monotonic()

@@ -3,7 +3,7 @@
 import json
 import types
 from pathlib import Path
-from unittest import main
+from unittest import main, mock
 
 from fakes import PATRONI, ProgramTest
 
@@ -342,7 +342,7 @@ class Tend(ProgramTest):
         self.assertEqual(self.led, [self.api] * 10, "every 6 s")
         self.assertEqual(len(self.roles), 1)
 
-    def asked(self, looks):
+    def asked(self, looks, lead=None):
         """How often Patroni is asked in so many looks."""
         asked, patroni = [], self.program.patroni
 
@@ -352,7 +352,7 @@ class Tend(ProgramTest):
 
         self.program.patroni = count
         try:
-            self.run_it(looks)
+            self.run_it(looks, lead)
         finally:
             self.program.patroni = patroni
         return asked.count("/patroni")
@@ -361,6 +361,22 @@ class Tend(ProgramTest):
         for self.own_role in "replica", "primary":
             with self.subTest(self.own_role):
                 self.assertLessEqual(self.asked(30), 12)
+
+    def test_patroni_is_asked_at_once_when_the_role_changes(self):
+        signal, looks = self.folder / "volume/data/standby.signal", []
+        signal.parent.mkdir(parents=True, exist_ok=True)
+        signal.touch()
+        rarely, self.program.RARELY = self.program.RARELY, 1000
+
+        def promote(folder, mounted=self.program.mounted):
+            looks.append(1)
+            if len(looks) == 20:
+                signal.unlink()
+            return mounted(folder)
+
+        self.program.mounted = promote
+        self.assertEqual(self.asked(30), 2, "at first, and then once")
+        self.program.RARELY = rarely
 
     def test_patroni_is_asked_each_time_while_something_is_not_as_it_should_be(self):
         self.own_role = "primary"
@@ -373,6 +389,13 @@ class Tend(ProgramTest):
             self.program.NoArchive.waits = lambda self: True
             self.assertGreaterEqual(self.asked(30), 30)
             self.program.NoArchive.waits = lambda self: False
+        with self.subTest("the Service cannot be led here"):
+            lead = mock.Mock(side_effect=OSError("the Kubernetes API does not answer"))
+            self.assertGreaterEqual(self.asked(30, lead), 30)
+        with self.subTest("the configuration cannot be carried over"):
+            self.program.carry_over_parameters = lead
+            self.assertGreaterEqual(self.asked(30), 30)
+            self.program.carry_over_parameters = carry_over
         self.own_role = "replica"
         with self.subTest("a replica does not stream"):
             patroni = self.program.patroni

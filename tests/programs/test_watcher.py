@@ -34,7 +34,8 @@ class WatcherTest(ProgramTest):
         self.api.put(self.sync_path, annotations={"leader": "db-0", "sync_standby": "db-1", "quorum": "0"})
         self.api.put(self.config_path, annotations={"initialize": "7000000000000000001", "config": json.dumps({"ttl": 20, "synchronous_mode": True})})
         self.refusing = set()  # ports of the own member
-        self.program.listening = lambda: set(self.program.PORTS) - self.refusing
+        self.knocked = set()
+        self.program.refuses = lambda port: self.knocked.add(port) or port in self.refusing
         # No probers: each test says who is heard of.
         self.program.threading = types.SimpleNamespace(Thread=lambda **_: types.SimpleNamespace(start=lambda: None), Event=threading.Event)
         self.silent = {"db-0"}
@@ -366,6 +367,11 @@ class OwnLease(WatcherTest):
             self.refusing = {port}
             self.look(8)
         self.assertEqual((self.leader(), self.written()), ("db-1", []))
+
+    def test_postgresql_is_not_asked_while_patroni_is_there(self):
+        self.refusing = set()
+        self.look(8)
+        self.assertEqual(self.knocked, {8008})
 
     def test_it_is_kept_if_they_refuse_for_a_moment(self):
         self.look(0.7)
@@ -934,15 +940,9 @@ class Silence(ProgramTest):
     def test_what_a_port_says(self):
         for port, seconds, answer in (self.answering, 10, True), (self.refusing, 10, False), (self.hanging, 0.1, None):
             with self.subTest(port.__name__):
-                self.assertIs(self.program.knock("127.0.0.1", port(), seconds), answer)
-
-    def test_who_listens(self):
-        number = self.answering()
-        self.assertIn(number, self.program.listening())
-        self.assertNotIn(self.refusing(), self.program.listening())
-        connected = socket.create_connection(("127.0.0.1", number))
-        self.addCleanup(connected.close)
-        self.assertNotIn(connected.getsockname()[1], self.program.listening(), "a connection is no listener")
+                number, self.program.ATTEMPT = port(), seconds
+                self.assertIs(self.program.knock("127.0.0.1", number, seconds), answer)
+                self.assertIs(self.program.refuses(number), answer is False)
 
     def test_each_port_is_tried_until_the_member_is_gone(self):
         tried = {port: threading.Event() for port in self.program.PORTS}
@@ -1076,7 +1076,7 @@ class Starved(ProgramTest):
         self.member = self.program.Member({"metadata": {"name": "db-0"}, "status": {"podIP": "10.0.0.0"}})
         # Pings are sent all the time.
         nothing = lambda: None
-        self.member.doubted = types.SimpleNamespace(wait=self.member.doubt, set=nothing, clear=nothing)
+        self.member.doubted = types.SimpleNamespace(wait=lambda _: self.member.doubt(), set=nothing, clear=nothing)
 
     def attempts(self, *seconds):
         """Lets one prober try as often, without success; each attempt takes so long. No ping is answered."""
@@ -1105,6 +1105,16 @@ class Starved(ProgramTest):
         self.attempts(0.8)
         self.assertTrue(self.member.silent(self.program.UNSERVED))
         self.assertFalse(self.member.silent())
+
+    def test_attempts_begin_in_time_however_late_the_last_answer_was(self):
+        for late in 0.001, 0.15, 0.3:
+            with self.subTest(late):
+                self.member.doubted = mock.Mock()
+                self.member.heard = self.clock.now + late
+                for _ in range(2):
+                    self.clock.now += self.program.PAUSE
+                    self.member.doubt()
+                self.member.doubted.set.assert_called_once_with()
 
     def test_no_attempt_is_no_silence(self):
         for port in self.program.PORTS:
