@@ -486,12 +486,10 @@ def main(patroni_pid: int, archive: NoArchive = NoArchive()) -> None:
         rendered = attempt("read the configuration", lambda: mounted(CONFIG), seen[0])
         seen = (rendered, passwords, holds_data, apart)
         stood_by, stands_by = stands_by, os.path.exists(DATA + "/standby.signal")
-        if seen == written and settled and stands_by == stood_by \
-                and not rarely and not archive.waits():
-            changed = time.monotonic()
-            continue  # each question to Patroni costs it, and this, the begin of TLS
         if seen == written:
             changed = time.monotonic()
+            if settled and stands_by == stood_by and not rarely and not archive.waits():
+                continue  # each question to Patroni costs it, and this, the begin of TLS
         elif time.monotonic() - changed > RELOAD_LIMIT or attempt(
                 "see whether PostgreSQL runs", postgres_runs):
             if attempt("configure Patroni", lambda: configure(patroni_pid, *seen[2:])):

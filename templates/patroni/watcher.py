@@ -98,14 +98,14 @@ class Member:
             self.looked[port] = now
             time.sleep(PAUSE)
 
-    def quiet(self):
-        return time.monotonic() - self.heard >= QUIET
+    def quiet(self, early=0.0):
+        return time.monotonic() - self.heard >= QUIET - early
 
     def doubt(self):
         """At each ping: lets the attempts begin when QUIET ends, so that nobody waits by the clock
         while all is well."""
         now = time.monotonic()
-        if now - self.heard >= QUIET - PAUSE * 3 / 4:  # however late the last answer was
+        if self.quiet(early=PAUSE * 3 / 4):  # however late the last answer was
             self.doubted.set()
         else:
             self.doubted.clear()

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::archive::{restore_test, wait_for_a_backup};
-use crate::common::client::{RO, RW};
+use crate::common::client::{RO, RW, idle_pod};
 use crate::common::command::{SOON, at_the_end, eventually, expect, run, secs, within};
 use crate::common::instance::{Delete, Instance, Pod};
 use crate::restore::wait_for_the_store;
@@ -91,28 +91,10 @@ impl<'a> Strangers<'a> {
     }
 
     fn pod(&self, namespace: &str, name: &'static str, labels: &Value) -> Stranger {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, "labels": labels},
-            "spec": {
-                "terminationGracePeriodSeconds": 1,
-                "automountServiceAccountToken": false,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [{
-                    "name": "knock",
-                    "image": self.pg.primary().image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sleep", "infinity"],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    },
-                }],
-            },
-        });
+        let pod = idle_pod(name, labels, &self.pg.primary().image);
         let mut kubectl = Command::new("kubectl");
-        run(kubectl.args(["create", "-f", "-"]), &pod.to_string(), SOON).expect("a pod is made");
+        let create = ["--namespace", namespace, "create", "-f", "-"];
+        run(kubectl.args(create), &pod.to_string(), SOON).expect("a pod is made");
         Stranger { namespace: namespace.to_owned(), name }
     }
 }

@@ -177,6 +177,10 @@ class Api:
         return self.objects[path]["metadata"].get("annotations", {})
 
 
+class End(BaseException):
+    """Ends what a program does for ever: none of them catches it."""
+
+
 class ProgramTest(unittest.TestCase):
     """Loads a program anew for each test, as the member `name`, with a folder in the place of its mounts."""
 

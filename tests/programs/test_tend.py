@@ -5,7 +5,7 @@ import types
 from pathlib import Path
 from unittest import main, mock
 
-from fakes import PATRONI, ProgramTest
+from fakes import PATRONI, End, ProgramTest
 
 
 class Tend(ProgramTest):
@@ -316,9 +316,6 @@ class Tend(ProgramTest):
 
     def run_it(self, looks, lead=None):
         """What it does beside Patroni, for so many looks. Returns the threads that it has started."""
-        class End(BaseException):
-            pass
-
         left, started, self.led, self.roles = looks, [], [], []
 
         def on_sleep():
@@ -663,9 +660,6 @@ class Guard(ProgramTest):
         self.assertEqual(self.killed, [])
 
     def test_the_volume_is_written_to(self):
-        class End(BaseException):
-            pass
-
         def end():
             raise End
 
@@ -888,9 +882,6 @@ class Elected(ProgramTest):
         self.refusals = 0
 
     def follow(self, *streams):
-        class End(BaseException):
-            pass
-
         streams = list(streams)
 
         def watch(path):

@@ -8,7 +8,7 @@ import time
 import types
 from unittest import main, mock
 
-from fakes import ProgramTest
+from fakes import End, ProgramTest
 
 GONE = {
     "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
@@ -796,9 +796,6 @@ class Pods(WatcherTest):
     """The list of the members."""
 
     def watch(self, *streams):
-        class End(BaseException):
-            pass
-
         streams = list(streams)
 
         def watch(_path):
@@ -887,9 +884,6 @@ class Looks(ProgramTest):
     """The loop of the looks."""
 
     def test_it_looks_again_whatever_went_wrong(self):
-        class End(BaseException):
-            pass
-
         self.load("watcher", "db-1")
         nothing = types.SimpleNamespace(start=lambda: None, serve_forever=None)
         self.program.threading = types.SimpleNamespace(Thread=lambda **_: nothing)
@@ -1018,9 +1012,6 @@ class Pings(ProgramTest):
 
     def ping(self, *arrivals, refused=()):
         """Each of `arrivals` after so many seconds."""
-        class End(BaseException):
-            pass
-
         arrivals = list(arrivals)
 
         def receive(_size):

@@ -17,13 +17,14 @@ const TCP: &str = "TCP";
 struct Policy<'a> {
     object: &'a Object,
     spec: &'a NetworkPolicySpec,
+    /// The spec's own; without one, every pod.
+    pods: LabelSelector,
 }
 
 impl Policy<'_> {
     /// Whether it is for these pods.
     fn selects(&self, pod: &Pod<'_>) -> bool {
-        let every_pod = LabelSelector::default();
-        selects(self.spec.pod_selector.as_ref().unwrap_or(&every_pod), pod.labels)
+        selects(&self.pods, pod.labels)
     }
 
     /// Whether nobody may connect to these pods but whom some policy lets in.
@@ -62,7 +63,9 @@ fn port_named(pod: &Pod<'_>, name: &str, protocol: &str) -> Option<i32> {
 
 fn all<'a>(set: &Set<'a>) -> Vec<Policy<'a>> {
     let policies = set.all::<NetworkPolicy>();
-    policies.filter_map(|(object, policy)| Some(Policy { object, spec: policy.spec.as_ref()? })).collect()
+    let of = |spec: &NetworkPolicySpec| spec.pod_selector.clone().unwrap_or_default();
+    let policies = policies.filter_map(|(object, policy)| Some((object, policy.spec.as_ref()?)));
+    policies.map(|(object, spec)| Policy { object, spec, pods: of(spec) }).collect()
 }
 
 /// A policy that selects nothing lets everything through, or blocks what another policy was to let through. So does one
@@ -73,9 +76,7 @@ pub(super) fn selections(set: &Set<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     for policy in all(set) {
-        let every_pod = LabelSelector::default();
-        let selector = policy.spec.pod_selector.as_ref().unwrap_or(&every_pod);
-        selects_something(set, policy.object, Some(selector), "spec.podSelector", findings);
+        selects_something(set, policy.object, Some(&policy.pods), "spec.podSelector", findings);
         let selected: Vec<_> = set.pods.iter().filter(|pod| policy.selects(pod)).collect();
         if selected.is_empty() || set.others {
             continue;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::command::{at_the_end, eventually, expect, seconds};
 use super::instance::{Instance, Pod};
@@ -23,38 +23,43 @@ pub(crate) struct Client<'a> {
     name: &'static str,
 }
 
+/// A pod that does nothing until something is run in it, under the `restricted` Pod Security.
+pub(crate) fn idle_pod(name: &str, labels: &Value, image: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": false,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "client",
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sleep", "infinity"],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    })
+}
+
 impl<'a> Client<'a> {
     /// Starts a pod of this name on the node of another.
     pub(crate) fn start(instance: &'a Instance, name: &'static str, beside: &Pod) -> Self {
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {
-                "nodeSelector": {"kubernetes.io/hostname": beside.node},
-                "terminationGracePeriodSeconds": 1,
-                "automountServiceAccountToken": false,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "runAsGroup": 999,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [{
-                    "name": "client",
-                    "image": beside.image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sleep", "infinity"],
-                    "env": [
-                        {"name": "PGUSER", "value": "app"},
-                        {"name": "PGDATABASE", "value": "app"},
-                        {"name": "PGCONNECT_TIMEOUT", "value": "2"},
-                        {"name": "PGPASSWORD", "valueFrom": {
-                            "secretKeyRef": {"name": "pg-credentials", "key": "app-password"},
-                        }},
-                    ],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    },
-                }],
-            },
-        });
+        let mut pod = idle_pod(name, &json!({"app": name}), &beside.image);
+        pod["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": beside.node});
+        pod["spec"]["containers"][0]["env"] = json!([
+            {"name": "PGUSER", "value": "app"},
+            {"name": "PGDATABASE", "value": "app"},
+            {"name": "PGCONNECT_TIMEOUT", "value": "2"},
+            {"name": "PGPASSWORD", "valueFrom": {
+                "secretKeyRef": {"name": "pg-credentials", "key": "app-password"},
+            }},
+        ]);
         instance.send(&["create", "-f", "-"], &pod.to_string());
         let limit = Duration::from_secs(60);
         instance

@@ -88,12 +88,11 @@ pub(crate) fn within<T>(limit: Duration, mut probe: impl FnMut() -> Result<T, St
     let mut before = String::new();
     loop {
         let outcome = probe();
+        let late = Instant::now() > wait.deadline;
         match outcome {
-            Ok(_) if Instant::now() > wait.deadline => return Err("it succeeded, but too late".to_owned()),
-            Err(last) if Instant::now() > wait.deadline && before.is_empty() => return Err(last),
-            Err(last) if Instant::now() > wait.deadline => {
-                return Err(format!("{last}\nbefore that: {before}"));
-            }
+            Ok(_) if late => return Err("it succeeded, but too late".to_owned()),
+            Err(last) if late && before.is_empty() => return Err(last),
+            Err(last) if late => return Err(format!("{last}\nbefore that: {before}")),
             Err(last) => {
                 before = last;
                 sleep(Duration::from_millis(300));
